@@ -1,0 +1,41 @@
+"""What it takes to be a forecaster: one call. A trained model, a baseline and a user's own all fulfil it."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from nowcast.sequence import RadarSequence
+
+
+@runtime_checkable
+class Forecaster(Protocol):
+    """Forecasts `lead_steps` frames from the observed ones."""
+
+    def __call__(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
+        """Forecast.
+
+        Args:
+            observed: scaled reflectivity in [0, 1], float32 (B, T, 1, H, W), 0 where unseen.
+            observed_valid: bool, same shape; True = use this pixel.
+            lead_steps: number of frames to forecast, ≥ 1; one frame interval each.
+
+        Returns:
+            scaled reflectivity, float32 (B, lead_steps, 1, H, W); NaN where the forecaster cannot know
+            (what moved in from outside the domain). NaN is never "dry".
+        """
+        ...
+
+
+@runtime_checkable
+class OnlineForecaster(Forecaster, Protocol):
+    """A forecaster that may learn from what it has already seen (the benchmark's online protocol)."""
+
+    def begin_episode(self) -> None:
+        """A new episode starts: forget whatever was adapted to the previous one."""
+        ...
+
+    def adapt(self, seen: RadarSequence) -> None:
+        """Learn from a sequence that lies wholly in the past of the next forecast."""
+        ...

@@ -1,0 +1,66 @@
+"""The batch: what was observed, what came after, and where the radar could see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RadarSequence:
+    """A batch of radar sequences, observed frames followed by the frames to forecast.
+
+    Attributes:
+        observed: scaled reflectivity in [0, 1], float32 (B, T_observed, 1, H, W); 0 where unseen.
+        observed_valid: bool, same shape; True = use this pixel.
+        observation: scaled reflectivity of the frames to forecast, float32 (B, T_forecast, 1, H, W).
+        valid: bool, same shape as `observation`; True = use this pixel (score it, learn from it).
+
+    A sequence with contradicting shapes or types cannot be built (ValueError).
+    """
+
+    observed: Tensor
+    observed_valid: Tensor
+    observation: Tensor
+    valid: Tensor
+
+    def __post_init__(self) -> None:
+        for name in ("observed", "observation"):
+            field, mask_name = getattr(self, name), "observed_valid" if name == "observed" else "valid"
+            mask = getattr(self, mask_name)
+            if field.ndim != 5 or field.shape[2] != 1:
+                raise ValueError(f"{name} has shape {tuple(field.shape)}, expected (B, T, 1, H, W)")
+            if not field.is_floating_point():
+                raise ValueError(f"{name} is {field.dtype}, expected floating point in [0, 1]")
+            if mask.shape != field.shape or mask.dtype != torch.bool:
+                raise ValueError(
+                    f"{mask_name} is {mask.dtype} {tuple(mask.shape)}, expected torch.bool {tuple(field.shape)}"
+                )
+        if self.observed.shape[0] != self.observation.shape[0]:
+            raise ValueError(
+                f"observed holds {self.observed.shape[0]} sequences, observation {self.observation.shape[0]}"
+            )
+        if self.observed.shape[3:] != self.observation.shape[3:]:
+            raise ValueError(
+                f"observed frames are {tuple(self.observed.shape[3:])}, "
+                f"observation frames {tuple(self.observation.shape[3:])}"
+            )
+
+    def __len__(self) -> int:
+        return int(self.observed.shape[0])
+
+    @property
+    def lead_steps(self) -> int:
+        """Number of frames to forecast."""
+        return int(self.observation.shape[1])
+
+    def to(self, device: torch.device | str) -> RadarSequence:
+        """The same sequences on another device."""
+        return RadarSequence(
+            self.observed.to(device),
+            self.observed_valid.to(device),
+            self.observation.to(device),
+            self.valid.to(device),
+        )
