@@ -93,9 +93,7 @@ def scaled_from_rain_rate(
     return scale.scale(zr.reflectivity(rain_rate))
 
 
-def scaled_threshold(
-    threshold: float, zr: ZRRelation = HKO7_ZR, scale: ReflectivityScale = HKO7_SCALE
-) -> np.float32:
+def scaled_threshold(threshold: float, zr: ZRRelation = HKO7_ZR, scale: ReflectivityScale = HKO7_SCALE) -> np.float32:
     """The smallest float32 scaled reflectivity whose rain rate reaches `threshold` (mm/h).
 
     Rounded up, so that comparing a float32 field with it counts what the float64 definition counts.

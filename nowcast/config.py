@@ -1,0 +1,180 @@
+"""The experiment file: what to learn from, which network, how long, scored how. It describes, it does not run.
+
+A file may `extends` another and say only what differs; unknown keys, wrong values and contradictions are refused
+with their full path. Everything here is plain data, so a checkpoint holds it and loads with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Placement = Literal["candidate", "hidden", "update", "reset"]
+
+
+class Description(BaseModel):
+    """A frozen part of an experiment that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Description):
+    """Which frames, how many, which part of them.
+
+    `rows` and `columns` are half-open crops ([164, 284] is the paper's 164..283); `masks: static` uses the archive's
+    static mask alone (the KDD paper), `frame` each frame's own mask as well (the 2017 benchmark).
+    `max_missing` is the longest run of missing frames a training clip may hold.
+    """
+
+    archive: str | None = None
+    observed: int = Field(10, ge=1)
+    forecast: int = Field(10, ge=1)
+    rows: tuple[int, int] | None = None
+    columns: tuple[int, int] | None = None
+    masks: Literal["static", "frame"] = "static"
+    max_missing: int = Field(0, ge=0)
+    in_memory: bool | None = None
+    memory_gib: float = Field(8.0, gt=0)
+
+    @field_validator("rows", "columns")
+    @classmethod
+    def _crop_is_a_span(cls, span: tuple[int, int] | None) -> tuple[int, int] | None:
+        if span is not None and not 0 <= span[0] < span[1]:
+            raise ValueError(f"{list(span)} is no span of pixels; expected [first, last + 1], first < last + 1")
+        return span
+
+
+class LevelConfig(Description):
+    """One resolution of the encoder-forecaster (paper: Shi et al. 2017, appendix; KDD 2024, technical report E).
+
+    A strided convolution to `features` channels leads down to the level, a ConvGRU with `hidden` channels works on
+    it, a transposed convolution to `upsample_features` channels leads up again. Kernels are square, in pixels.
+    """
+
+    features: int = Field(ge=1)
+    kernel: int = Field(ge=1)
+    stride: int = Field(ge=1)
+    hidden: int = Field(ge=1)
+    input_kernel: int = Field(3, ge=1)
+    state_kernel: int = Field(3, ge=1)
+    upsample_features: int = Field(ge=1)
+    upsample_kernel: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _shapes_mirror(self) -> Self:
+        if self.input_kernel % 2 == 0 or self.state_kernel % 2 == 0:
+            raise ValueError(f"input_kernel {self.input_kernel} and state_kernel {self.state_kernel} must both be odd")
+        if self.stride == 1 and self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} at stride 1 must be odd: the grid would shrink")
+        for name, kernel in (("kernel", self.kernel), ("upsample_kernel", self.upsample_kernel)):
+            if kernel < self.stride:
+                raise ValueError(f"{name} {kernel} is smaller than stride {self.stride}: pixels would be skipped")
+        if (self.upsample_kernel - self.stride) % 2:
+            raise ValueError(
+                f"upsample_kernel {self.upsample_kernel} and stride {self.stride} must both be even or both odd"
+            )
+        return self
+
+
+class MemelConfig(Description):
+    """MEmeL in every ConvGRU cell (KDD 2024): where it acts and how. `neurons` per sample, `strength` is Δ."""
+
+    placement: tuple[Placement, ...] = ("candidate",)
+    neurons: int = Field(1, ge=1)
+    strength: float = 1.0
+    forget_step: int = Field(10, ge=1)
+    late_start: int = Field(10, ge=0)
+    epsilon: float = Field(0.01, ge=0)
+    order: Literal["paper", "reference"] = "paper"
+    inhibit_in_eval: bool = False
+    neuron: Literal["position", "channel"] = "position"
+
+    @field_validator("placement")
+    @classmethod
+    def _placements_once(cls, placement: tuple[Placement, ...]) -> tuple[Placement, ...]:
+        if not placement or len(set(placement)) != len(placement):
+            raise ValueError(f"{list(placement)} must name at least one place, each once")
+        return placement
+
+
+PAPER_LEVELS = (
+    LevelConfig(features=8, kernel=7, stride=5, hidden=64, input_kernel=3, state_kernel=5,
+                upsample_features=8, upsample_kernel=7),
+    LevelConfig(features=64, kernel=5, stride=3, hidden=192, input_kernel=3, state_kernel=5,
+                upsample_features=192, upsample_kernel=5),
+    LevelConfig(features=192, kernel=3, stride=2, hidden=192, input_kernel=3, state_kernel=3,
+                upsample_features=192, upsample_kernel=4),
+)  # fmt: skip
+"""The three levels of the HKO-7 ConvGRU, 13 775 137 parameters (Shi et al. 2017; KDD 2024)."""
+
+
+class ModelConfig(Description):
+    """A ConvGRU encoder-forecaster, from the finest level to the coarsest.
+
+    `activation_before_gates` passes the convolutions of input and state through the leaky ReLU before they enter the
+    gates, as the authors' published code does; the equations of the paper have none.
+    """
+
+    levels: tuple[LevelConfig, ...] = Field(PAPER_LEVELS, min_length=1)
+    negative_slope: float = Field(0.2, ge=0, lt=1)
+    activation_before_gates: bool = False
+    memel: MemelConfig | None = None
+
+
+class TrainingConfig(Description):
+    """The optimizer's journey: Adam, learning rate × `decay_factor` every `decay_every` steps (null: constant)."""
+
+    steps: int = Field(20000, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    decay_factor: float = Field(0.7, gt=0, le=1)
+    decay_every: int | None = Field(5000, ge=1)
+    clip_value: float | None = Field(50.0, gt=0)
+    loss_weight: float = Field(5e-5, gt=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    log_every: int = Field(50, ge=1)
+    validate_every: int = Field(1000, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of optimizer step `step` (the first is 0)."""
+        decays = 0 if self.decay_every is None else step // self.decay_every
+        return float(self.learning_rate * self.decay_factor**decays)
+
+
+class EvaluationConfig(Description):
+    """Windows of validation and test: the *fixed* protocol, at most `max_missing` frames in a row missing."""
+
+    stride: int = Field(5, ge=1)
+    max_missing: int = Field(2, ge=0)
+    batch_size: int = Field(8, ge=1)
+
+
+class Experiment(Description):
+    """One training run, whole. `start_from` names the run whose weights it begins with (fine-tuning)."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    seed: int = Field(0, ge=0)
+    start_from: str | None = None
+    start_at: Literal["last", "best"] = "last"
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.data.max_missing >= self.data.observed + self.data.forecast:
+            raise ValueError(
+                f"data.max_missing {self.data.max_missing} allows a clip of data.observed + data.forecast = "
+                f"{self.data.observed + self.data.forecast} frames to be missing altogether"
+            )
+        if self.start_at == "best" and self.start_from is None:
+            raise ValueError("start_at is best but start_from names no run; give start_from or drop start_at")
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """The experiment as plain data (dicts, lists, numbers, strings): what files and checkpoints hold."""
+        return self.model_dump(mode="json")

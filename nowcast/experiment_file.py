@@ -1,0 +1,144 @@
+"""Reading experiment files: `extends`, overrides, and complaints in the words of the file."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from nowcast.config import Description, Experiment
+from nowcast.errors import NowcastError
+
+
+def read_experiment(path: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Experiment:
+    """Read an experiment file.
+
+    Args:
+        path: a YAML file; `extends: other.yaml` in it is relative to that file, and what it says replaces what the
+            other says, key by key.
+        overrides: dotted keys and values (`{"training.steps": 100}`) or strings (`["training.steps=100"]`, the
+            value read as YAML).
+
+    Raises:
+        NowcastError: the file is missing, is no YAML, or describes no valid experiment.
+    """
+    content = _read_extended(Path(path), ())
+    for key, value in _pairs(overrides):
+        _put(content, key, value)
+    return experiment_from(content, str(path))
+
+
+def experiment_from(content: Mapping[str, Any], source: str) -> Experiment:
+    """The experiment of plain data read from `source`, or NowcastError naming every wrong key."""
+    try:
+        return Experiment.model_validate(content)
+    except ValidationError as error:
+        # A wrong part makes its parent wrong too: only the innermost complaint helps.
+        errors = error.errors()
+        inner = [e for e in errors if not any(_is_inside(other["loc"], e["loc"]) for other in errors)]
+        raise NowcastError(f"{source}: {'; '.join(_say(e) for e in inner)}") from None
+
+
+def shipped_config(name: str) -> Path:
+    """Path of an experiment file that comes with the project, such as `demo.yaml` or `hko7/convgru.yaml`."""
+    for folder in (Path(__file__).resolve().parents[1] / "configs", Path(sys.prefix) / "share/nowcast/configs"):
+        if (folder / name).is_file():
+            return folder / name
+    raise NowcastError(f"{name} is not among the shipped experiment files; reinstall nowcast")
+
+
+def _read_extended(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in readers:
+        raise NowcastError(f"{path} extends itself; an experiment file can only extend another")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NowcastError(f"{path} does not exist; expected an experiment file (YAML)") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise NowcastError(f"{path} cannot be read as an experiment file: {error}") from None
+    except yaml.YAMLError as error:
+        raise NowcastError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else type(content).__name__
+        raise NowcastError(f"{path} holds {found}, expected the keys of an experiment (name, data, model, …)")
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    if not isinstance(base, str):
+        raise NowcastError(f"{path}: extends is {base!r}, expected the path of another experiment file")
+    return _merged(_read_extended(path.parent / base, (*readers, path.resolve())), content)
+
+
+def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _pairs(overrides: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    pairs = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise NowcastError(f"--set {text} is not of the form key=value, such as training.steps=2000")
+        try:
+            pairs.append((key.strip(), yaml.safe_load(value)))
+        except yaml.YAMLError:
+            raise NowcastError(f"--set {text}: {value!r} is not a YAML value") from None
+    return pairs
+
+
+def _put(content: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        if not isinstance(content.get(parent), dict):
+            content[parent] = {}
+        content = content[parent]
+    content[last] = value
+
+
+def _is_inside(location: tuple[int | str, ...], parent: tuple[int | str, ...]) -> bool:
+    return len(location) > len(parent) and location[: len(parent)] == parent
+
+
+def _say(error: Any) -> str:
+    """One complaint of pydantic in the words of the file: the key's full path, what was found, what was expected."""
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        parent: Any = Experiment
+        for part in error["loc"][:-1]:
+            parent = parent if isinstance(part, int) else _described_by(parent, str(part))
+        known = list(parent.model_fields) if parent is not None else []
+        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        advice = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{key} is not a key of an experiment; {advice}"
+    if error["type"] == "missing":
+        return f"{key} is missing; every experiment needs it"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:] if message[:2] != message[:2].upper() else message
+    found = error["input"]
+    if error["type"] == "value_error" or isinstance(found, Mapping):
+        return f"{key}: {message}" if key else message
+    return f"{key} is {found!r}, {message.replace('input should be', 'expected')}"
+
+
+def _described_by(parent: Any, key: str) -> Any:
+    """The Description class behind `parent.key`, looking through optional and tuple annotations."""
+    if parent is None or key not in parent.model_fields:
+        return None
+    pending = [parent.model_fields[key].annotation]
+    while pending:
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, Description):
+            return annotation
+        pending.extend(getattr(annotation, "__args__", ()))
+    return None

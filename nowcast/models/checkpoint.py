@@ -1,0 +1,85 @@
+"""Weights on disk: plain data and tensors only, so that reading a stranger's checkpoint can run no code."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nowcast.errors import NowcastError
+from nowcast.models.encoder_forecaster import EncoderForecaster
+from nowcast.run import Run, written_whole
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all; NowcastError when the folder cannot be written."""
+    try:
+        with written_whole(path) as temporary:
+            torch.save({"format": FORMAT, **content}, temporary)
+    except OSError as error:
+        raise NowcastError(
+            f"{path} cannot be written ({error.strerror}); free space or choose another folder"
+        ) from None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote, on the CPU; NowcastError when the file is damaged or of another format."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise NowcastError(f"{path} does not exist; train the run first") from None
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NowcastError(f"{path} is no readable checkpoint ({reason[:120]}); restore it or train again") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise NowcastError(f"{path} has checkpoint format {found}, expected {FORMAT}; use the version that wrote it")
+    return content
+
+
+def load_model(run: Run | str | Path, checkpoint: str = "best") -> EncoderForecaster:
+    """The trained network of a run, in eval mode on the CPU, with the statistics of its MEmeL modules.
+
+    Args:
+        run: a run or its folder.
+        checkpoint: "best" (lowest validation loss) or "last".
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    path = run.checkpoint(checkpoint)
+    model = EncoderForecaster(run.experiment.model)
+    try:
+        model.load_state_dict(load_checkpoint(path)["model"])
+    except (RuntimeError, KeyError) as error:
+        raise NowcastError(f"{path} does not fit {run.path / 'config.yaml'} ({_first_words(error)})") from None
+    return model.eval()
+
+
+def start_from(model: nn.Module, path: Path) -> None:
+    """Give `model` the weights of another run's checkpoint; MEmeL statistics on either side are left out.
+
+    This is how a network pretrained with MEmeL is fine-tuned plainly, and a plain one with MEmeL.
+    """
+    weights: dict[str, Tensor] = {k: v for k, v in load_checkpoint(path)["model"].items() if not _is_memel(k)}
+    try:
+        found = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise NowcastError(f"{path} holds a network of another shape; give this run the same model.levels "
+                           f"({_first_words(error)})") from None  # fmt: skip
+    missing = [key for key in found.missing_keys if not _is_memel(key)]
+    if missing or found.unexpected_keys:
+        odd = (missing + found.unexpected_keys)[0]
+        raise NowcastError(f"{path} holds another network ({odd} differs); give this run the same model.levels")
+
+
+def _is_memel(key: str) -> bool:
+    return ".memel." in key
+
+
+def _first_words(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[min(1, len(lines) - 1)][:160] if lines else type(error).__name__

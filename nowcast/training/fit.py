@@ -1,0 +1,212 @@
+"""The training loop: optimizer steps, validation, checkpoints, log; stops and continues at any step."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from nowcast.config import TrainingConfig
+from nowcast.errors import NowcastError
+from nowcast.losses import BalancedLoss, balanced_errors
+from nowcast.models import save_checkpoint
+from nowcast.run import Run
+from nowcast.training.clips import SplitClips, endless_batches
+from nowcast.training.interrupt import Interrupt
+from nowcast.training.journal import Journal
+
+
+@dataclass
+class Progress:
+    """Where a run stands; together with weights and optimizer state this is all that a resumed run needs."""
+
+    step: int = 0
+    validated_at: int = 0
+    best: float | None = None
+    loss_sum: float = 0.0
+    loss_count: int = 0
+
+
+class Fit:
+    """One run in progress.
+
+    Args:
+        run: the run directory.
+        fabric: device, precision and processes.
+        model, optimizer: as `fabric.setup` returned them.
+        train, validation: the clips.
+        progress: where to continue.
+        show: draw a progress bar.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        fabric: Fabric,
+        model: nn.Module,
+        optimizer: Optimizer,
+        train: SplitClips,
+        validation: SplitClips,
+        progress: Progress,
+        show: bool,
+    ) -> None:
+        self.run, self.fabric, self.model, self.optimizer = run, fabric, model, optimizer
+        self.clips, self.validation = train, validation
+        self.progress, self.show = progress, show
+        self.training: TrainingConfig = run.experiment.training
+        self.loss = BalancedLoss(self.training.loss_weight)
+        self.journal = Journal(run.path, progress.step) if fabric.is_global_zero else None
+        self._recent: list[torch.Tensor] = []
+
+    def finish(self) -> None:
+        """Run the remaining steps; on Ctrl-C or SIGTERM save a checkpoint first, then raise KeyboardInterrupt."""
+        training, progress = self.training, self.progress
+        each = training.batch_size // self.fabric.world_size
+        share = slice(self.fabric.global_rank * each, (self.fabric.global_rank + 1) * each)
+        batches = endless_batches(self.clips, training.batch_size, self.run.experiment.seed, progress.step, share)
+        bar = tqdm(
+            total=training.steps,
+            initial=progress.step,
+            desc=self.run.experiment.name,
+            unit="step",
+            disable=not (self.show and self.fabric.is_global_zero),
+            # A terminal gets a moving bar, a log file a line now and then.
+            mininterval=0.5 if _is_terminal() else 30.0,
+            ascii=not _is_terminal(),
+        )
+        with bar, Interrupt() as interrupt, closing(batches):
+            self._validate_when_due(interrupt)
+            clock = time.perf_counter()
+            while progress.step < training.steps:
+                self._step(next(batches).to(self.fabric.device))
+                bar.update()
+                if progress.step % training.log_every == 0 or progress.step == training.steps:
+                    loss = self._collect_loss()
+                    now = time.perf_counter()
+                    steps = progress.loss_count
+                    bar.set_postfix(loss=f"{loss:.4g}")
+                    self._write(
+                        loss=loss,
+                        learning_rate=training.rate_at(progress.step - 1),
+                        clips_per_second=round(steps * training.batch_size / (now - clock), 3),
+                    )
+                    clock, progress.loss_sum, progress.loss_count = now, 0.0, 0
+                validated = self._validate_when_due(interrupt)
+                if validated:
+                    clock = time.perf_counter()
+                due = progress.step % training.checkpoint_every == 0 or progress.step == training.steps
+                if due or validated or interrupt.asked:
+                    self._save("last")
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+
+    def _step(self, batch: Any) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.training.rate_at(self.progress.step)
+        forecast = self.model(batch.observed, batch.lead_steps)
+        loss = self.loss(forecast, batch.observation, batch.valid)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        if self.training.clip_value is not None:
+            nn.utils.clip_grad_value_(self.model.parameters(), self.training.clip_value)
+        self.optimizer.step()
+        self._recent.append(loss.detach())
+        self.progress.step += 1
+
+    def _collect_loss(self) -> float:
+        """Mean loss since the last row of the log; asked rarely, so that a GPU is not made to wait at every step."""
+        progress = self.progress
+        if self._recent:
+            total = self.fabric.all_reduce(torch.stack(self._recent).double(), reduce_op="mean")
+            assert isinstance(total, torch.Tensor)
+            for value in total.tolist():
+                progress.loss_sum += value
+            progress.loss_count += len(self._recent)
+            self._recent.clear()
+        loss = progress.loss_sum / max(progress.loss_count, 1)
+        if not math.isfinite(loss):
+            raise NowcastError(
+                f"the loss of {self.run.experiment.name} is {loss} at step {progress.step}; lower "
+                f"training.learning_rate (the last good checkpoint is kept in {self.run.checkpoints})"
+            )
+        return loss
+
+    def _validate_when_due(self, interrupt: Interrupt) -> bool:
+        """Validate after every `validate_every` steps and at the end; True if it was done now."""
+        progress, training = self.progress, self.training
+        due = progress.step > 0 and (progress.step % training.validate_every == 0 or progress.step == training.steps)
+        if not due or progress.validated_at == progress.step or len(self.validation.starts) == 0:
+            return False
+        errors = self._validation_errors(interrupt)
+        if errors is None:
+            return False
+        squared, absolute = errors
+        loss = training.loss_weight * (squared + absolute)
+        progress.validated_at = progress.step
+        self._write(validation_loss=loss, validation_balanced_mse=squared, validation_balanced_mae=absolute)
+        if math.isfinite(loss) and (progress.best is None or loss < progress.best):
+            progress.best = loss
+            self._save("best")
+        return True
+
+    @torch.no_grad()
+    def _validation_errors(self, interrupt: Interrupt) -> tuple[float, float] | None:
+        """B-MSE and B-MAE over all windows of the validation split; None when interrupted on the way."""
+        self.model.eval()
+        total, count = torch.zeros(2, dtype=torch.float64), 0
+        try:
+            for number, batch in enumerate(self.validation.batches(self.run.experiment.evaluation.batch_size)):
+                if interrupt.asked:
+                    return None
+                if number % self.fabric.world_size != self.fabric.global_rank:
+                    continue
+                batch = batch.to(self.fabric.device)
+                # The bare network: DistributedDataParallel would wait for the other processes at every batch.
+                with self.fabric.autocast():
+                    forecast = _bare(self.model)(batch.observed, batch.lead_steps).float().clamp(0, 1)
+                squared, absolute = balanced_errors(forecast, batch.observation, batch.valid)
+                total += torch.stack([squared.double().sum(), absolute.double().sum()]).cpu()
+                count += squared.numel()
+        finally:
+            self.model.train()
+        summed = self.fabric.all_reduce(torch.cat([total, torch.tensor([count], dtype=torch.float64)]), reduce_op="sum")
+        assert isinstance(summed, torch.Tensor)
+        squared_sum, absolute_sum, frames = summed.tolist()
+        return squared_sum / frames, absolute_sum / frames
+
+    def _write(self, **row: float) -> None:
+        if self.journal is not None:
+            self.journal.write(step=self.progress.step, **row)
+
+    def _save(self, name: str) -> None:
+        self._collect_loss()  # nothing is saved after the loss has become NaN
+        if not self.fabric.is_global_zero:
+            return
+        content: dict[str, Any] = {
+            "experiment": self.run.experiment.plain(),
+            "step": self.progress.step,
+            "model": _bare(self.model).state_dict(),
+        }
+        if name == "last":
+            content |= {"progress": vars(self.progress).copy(), "optimizer": self.optimizer.state_dict()}
+        save_checkpoint(self.run.checkpoints / f"{name}.ckpt", content)
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """The network itself, without the wrappers of Fabric and DistributedDataParallel."""
+    while hasattr(model, "module"):
+        model = model.module  # type: ignore[assignment]
+    return model
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
