@@ -120,24 +120,15 @@ class DeactivateAt(torch.autograd.Function):
     def setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
         _, positions, _, active, ctx.strength, ctx.channel = inputs
         ctx.save_for_backward(positions, active)
-        ctx.save_for_forward(positions, active)
 
     @staticmethod
-    def _scaled(ctx, gradient: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
         positions, active = ctx.saved_tensors
 
         def scale(old: Tensor) -> Tensor:
             return torch.where(_fit(active, old), -ctx.strength * old, old)
 
-        return _change(gradient, positions, scale, ctx.channel)
-
-    @staticmethod
-    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
-        return DeactivateAt._scaled(ctx, gradient), None, None, None, None, None
-
-    @staticmethod
-    def jvp(ctx, tangent, *_):  # type: ignore[no-untyped-def]
-        return DeactivateAt._scaled(ctx, tangent)
+        return _change(gradient, positions, scale, ctx.channel), None, None, None, None, None
 
 
 def _fit(small: Tensor, old: Tensor) -> Tensor:

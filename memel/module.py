@@ -99,6 +99,7 @@ class MEmeL(nn.Module):
         return DeactivateAt.apply(z, positions, values, active, self.strength, channel)
 
     def _selection(self, z: Tensor) -> Selection | None:
+        recorded = self.training and may_run_again()  # asked before gradients are off
         with torch.no_grad():
             if self.training and running_again():
                 return self._replay.recall(z) or self.select(z)
@@ -108,7 +109,7 @@ class MEmeL(nn.Module):
                 selection = self.observe(z)
             else:
                 selection = self.select(z) if self.statistics.begun else None
-            if self.training and selection is not None and may_run_again():
+            if recorded and selection is not None:
                 self._replay.record(z, selection)
             return selection
 

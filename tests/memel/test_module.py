@@ -1,4 +1,4 @@
-"""MEmeL against the paper's algorithm and the authors' bookkeeping, both written out as loops over numbers."""
+"""MEmeL against the paper's algorithm and the authors' bookkeeping, both as loops over numbers."""
 
 import copy
 
@@ -18,7 +18,7 @@ def loop(batches, *, neurons=1, forget_step=10, late_start=10, epsilon=0.01, ord
         rows = batch.reshape(b, n)
         new_mean, biased = rows.mean(0), rows.var(0)
 
-        def absorb(m, b=b, new_mean=new_mean, biased=biased, rows=rows):
+        def absorb(m, b=b, new_mean=new_mean, biased=biased, rows=rows, mean=mean, variance=variance):
             if m == 0:
                 return new_mean, (rows.var(0, ddof=1) if b > 1 else np.zeros_like(new_mean))
             moved = (m * mean + b * new_mean) / (m + b)
