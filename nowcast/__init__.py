@@ -1,0 +1,68 @@
+"""Precipitation nowcasting from weather radar: ConvGRU encoder-forecasters, MEmeL, honest scores.
+
+The commands of `nowcast --help` are these functions; importing the package loads none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nowcast.config import Experiment
+    from nowcast.data.archive import Archive
+    from nowcast.data.forecast_file import read_forecast, write_forecast
+    from nowcast.data.ingest import ingest_hko7
+    from nowcast.data.synthetic import synthesize
+    from nowcast.errors import NowcastError
+    from nowcast.evaluation import evaluate
+    from nowcast.experiment_file import read_experiment
+    from nowcast.forecasting import Nowcaster, forecast
+    from nowcast.run import Run
+    from nowcast.training import train
+    from nowcast.visualization import animate
+
+_ROOMS = {
+    "Archive": "nowcast.data.archive",
+    "Experiment": "nowcast.config",
+    "NowcastError": "nowcast.errors",
+    "Nowcaster": "nowcast.forecasting",
+    "Run": "nowcast.run",
+    "animate": "nowcast.visualization",
+    "evaluate": "nowcast.evaluation",
+    "forecast": "nowcast.forecasting",
+    "ingest_hko7": "nowcast.data.ingest",
+    "read_experiment": "nowcast.experiment_file",
+    "read_forecast": "nowcast.data.forecast_file",
+    "synthesize": "nowcast.data.synthetic",
+    "train": "nowcast.training",
+    "write_forecast": "nowcast.data.forecast_file",
+}
+
+__all__ = [
+    "Archive",
+    "Experiment",
+    "NowcastError",
+    "Nowcaster",
+    "Run",
+    "animate",
+    "evaluate",
+    "forecast",
+    "ingest_hko7",
+    "read_experiment",
+    "read_forecast",
+    "synthesize",
+    "train",
+    "write_forecast",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # torch alone takes seconds to import; reading a config or --help must not wait for it.
+    if name in _ROOMS:
+        return getattr(importlib.import_module(_ROOMS[name]), name)
+    raise AttributeError(f"module 'nowcast' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,236 @@
+"""The command line: a thin skin over the functions that Python callers use with the same words."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nowcast.errors import NowcastError
+
+app = typer.Typer(
+    name="nowcast",
+    help="Precipitation nowcasting from weather radar: ConvGRU encoder-forecasters with MEmeL. All times are UTC.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+ingest_app = typer.Typer(no_args_is_help=True)
+app.add_typer(ingest_app, name="ingest", help="Read radar files into an archive, one netCDF file per UTC day.")
+
+ArchiveArgument = Annotated[Path, typer.Argument(help="Archive folder made by `nowcast ingest`.", metavar="ARCHIVE")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes to work with.  [default: all cores]")]
+
+
+def plainly(command: Callable[..., None]) -> Callable[..., None]:
+    """Say what went wrong in one sentence, and exit with 1 (bad input) or 130 (interrupted)."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except NowcastError as error:
+            typer.echo(f"nowcast: {error}", err=True)
+            raise typer.Exit(1) from None
+        except BrokenPipeError:
+            # Whoever read our output has gone (`nowcast info … | head`): nothing left to say.
+            sys.stderr.close()
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            typer.echo(f"nowcast: {error.filename} cannot be read or written ({error.strerror})", err=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            typer.echo("\nnowcast: interrupted; everything finished is kept, the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+@app.command()
+@plainly
+def synthesize(
+    out: Annotated[Path, typer.Argument(help="Folder to write, in the layout of HKO-7.", metavar="OUT")],
+    days: Annotated[int, typer.Option(min=1, help="Number of days.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Pixels along a side of the square frame.")] = 480,
+    frames_per_day: Annotated[
+        int | None, typer.Option(min=2, help="Frames of 6 minutes per day.  [default: 240, the whole day]")
+    ] = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write synthetic radar that looks and moves like real rain: PNG frames, masks, day lists, static mask."""
+    from nowcast.data.synthetic import synthesize as run
+
+    summary = run(
+        out, days=days, seed=seed, size=size, frames_per_day=frames_per_day, workers=workers, progress=not quiet
+    )
+    typer.echo(f"{out}: {summary.frames} frames of {size}×{size}, {len(summary.missing)} missing, "
+               f"{len(summary.truncated)} truncated")  # fmt: skip
+
+
+@ingest_app.command("hko7")
+@plainly
+def ingest_hko7(
+    source: Annotated[Path, typer.Argument(help="Folder that holds radarPNG/.", metavar="SOURCE")],
+    archive: Annotated[Path, typer.Argument(help="Archive folder to make or to add to.", metavar="ARCHIVE")],
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=YYYY-MM-DD[,YYYY-MM-DD…]: days of a split, instead of the day lists.", metavar="NAME=DAYS"),
+    ] = None,
+    interval: Annotated[int, typer.Option(min=1, help="Minutes from frame to frame.")] = 6,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read HKO-7, or any radar in its layout; days already read and unchanged are skipped."""
+    import numpy as np
+
+    from nowcast.data.ingest import ingest_hko7 as run
+    from nowcast.data.splits import parse_splits
+
+    report = run(
+        source,
+        archive,
+        splits=parse_splits(split) if split else None,
+        interval=np.timedelta64(interval * 60, "s"),
+        workers=workers,
+        progress=not quiet,
+    )
+    typer.echo(str(report))
+
+
+@app.command()
+@plainly
+def train(
+    config: Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="CONFIG")],
+    changes: Annotated[list[str] | None, typer.Argument(help="More key=value pairs.", metavar="[KEY=VALUE]...")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one key, such as training.steps=2000.", metavar="KEY=VALUE")
+    ] = None,
+    archive: Annotated[Path | None, typer.Option(help="Archive to learn from; the same as data.archive.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Run whose weights to begin with (fine-tuning); the same as start_from.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the run directories; this one is RUNS/name.")] = Path("runs"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run exactly where it stopped.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network, or fine-tune one with --start-from."""
+    from nowcast.experiment_file import read_experiment
+
+    overrides = [*(set_ or []), *(changes or [])]
+    if archive is not None:
+        overrides.append(f"data.archive={archive}")
+    if start_from is not None:
+        overrides.append(f"start_from={start_from}")
+    experiment = read_experiment(config, overrides)  # before torch is loaded: a typo is told at once
+
+    from nowcast.training import train as run
+
+    done = run(experiment, runs, resume=resume, progress=not quiet)
+    typer.echo(f"{done.path}: {experiment.training.steps} steps; next: nowcast evaluate {done.path}")
+
+
+@app.command()
+@plainly
+def evaluate(
+    forecasters: Annotated[
+        list[str],
+        typer.Argument(help="Run directories and baselines (persistence, extrapolation, sprog, steps).", metavar="RUN..."),
+    ],
+    split: Annotated[str, typer.Option(help="Split whose windows are forecast: test, valid or train.")] = "test",
+    archive: Annotated[Path | None, typer.Option(help="Archive to evaluate on.  [default: the run's own]")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for scores.nc, the table and the plots.  [default: the first run]")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="fixed, or online (5 frames at a time, may adapt).")] = "fixed",
+    plots: Annotated[bool, typer.Option(help="Draw scores against lead time and a gallery of cases.")] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Forecast every window of a split and score it, persistence beside it on the same windows."""
+    from nowcast.evaluation import evaluate as run
+
+    raise NotImplementedError
+
+
+@app.command()
+@plainly
+def forecast(
+    run: Annotated[str, typer.Argument(help="Run directory, or a baseline (persistence, extrapolation).", metavar="RUN")],
+    archive: ArchiveArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="netCDF file to write, rain rate in mm/h.")],
+    at: Annotated[str | None, typer.Option(help="Issue time, UTC, such as 2018-07-24T03:30.  [default: latest frame]")] = None,
+    lead_steps: Annotated[int | None, typer.Option(min=1, help="Frames to forecast.  [default: the model's]")] = None,
+    checkpoint: Annotated[str, typer.Option(help="best (on validation) or last.")] = "best",
+) -> None:
+    """Issue a nowcast from the latest frames of an archive as a CF netCDF file."""
+    from nowcast.forecasting import forecast as issue
+
+    made = issue(run, archive, output, at=at, lead_steps=lead_steps, checkpoint=checkpoint)
+    minutes = made["lead_time"].values[-1].astype("timedelta64[m]").astype(int)
+    typer.echo(f"{output}: issued {made['issue_time'].values[0].astype('datetime64[m]')} UTC, up to +{minutes} min; "
+               f"next: nowcast animate {output} --observed {archive}")  # fmt: skip
+
+
+@app.command()
+@plainly
+def animate(
+    forecast_file: Annotated[Path, typer.Argument(help="File made by `nowcast forecast`.", metavar="FORECAST.nc")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help=".gif, .webp, .apng, .mp4, or .png (one file per frame).")
+    ],
+    observed: Annotated[
+        Path | None, typer.Option(help="Archive to show beside it: observed | nowcast | persistence.")
+    ] = None,
+    past: Annotated[int, typer.Option(min=0, help="Minutes of the observed past to show.")] = 60,
+    frames_per_second: Annotated[float, typer.Option(min=0.1, max=50, help="Frames per second.")] = 6.0,
+) -> None:
+    """Animate a nowcast: rain rate in mm/h, lead time and valid time written on every frame."""
+    from nowcast.data.forecast_file import read_forecast
+    from nowcast.visualization import animate as draw
+
+    nowcast = read_forecast(forecast_file)
+    seen = None
+    if observed is not None:
+        from nowcast.data.archive import Archive
+
+        seen = Archive.open(observed).around(nowcast["issue_time"].values[0], past, nowcast["valid_time"].values.max())
+    typer.echo(str(draw(nowcast, output, seen, past_minutes=past, frames_per_second=frames_per_second)))
+
+
+@app.command()
+@plainly
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything the demo makes.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic radar and of the weights.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Pretraining steps.  [default: from configs/demo.yaml]")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """The whole path on synthetic radar, in minutes: synthesize, ingest, train, evaluate, forecast, animate."""
+    from nowcast.demo import demo as run
+
+    run(output, seed=seed, steps=steps, progress=not quiet)
+
+
+@app.command()
+@plainly
+def info(
+    path: Annotated[Path, typer.Argument(help="Archive, run directory, forecast file or scores.", metavar="PATH")],
+) -> None:
+    """Describe any archive, run directory, forecast file or score file."""
+    from nowcast.description import describe
+
+    typer.echo(describe(path))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,49 @@
+"""Fixtures that several rooms use: a small world of synthetic radar, and real radar where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors are faster on one thread, and results do not depend on the machine's cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real radar samples, which are never part of the project."""
+    folder = Path(os.environ.get("NOWCAST_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not (folder / "hko7-layout").is_dir():
+        pytest.skip(f"no real radar at {folder} (set NOWCAST_SHARED_DATA to a folder that holds hko7-layout/)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of three synthetic days (train, valid, test), 40 frames of 48×48 each."""
+    from nowcast import ingest_hko7, synthesize
+
+    folder = tmp_path_factory.mktemp("small")
+    synthesize(folder / "radar", days=3, seed=7, size=48, frames_per_day=40, workers=1, progress=False)
+    ingest_hko7(folder / "radar", folder / "archive", workers=1, progress=False)
+    return folder / "archive"
+
+
+@pytest.fixture
+def small_experiment(small_archive: Path):
+    """An experiment that trains in a second or two on `small_archive`; a function of overrides."""
+    from nowcast import read_experiment
+
+    toy = Path(__file__).parent / "toy.yaml"
+
+    def make(**overrides: object):
+        return read_experiment(toy, {"data.archive": str(small_archive), **overrides})
+
+    return make

@@ -1,0 +1,118 @@
+"""Experiment files: every shipped one builds; a mistake is told with its key's full path."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nowcast.config import Experiment, TrainingConfig
+from nowcast.errors import NowcastError
+from nowcast.experiment_file import read_experiment, shipped_config
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+
+
+def write(folder: Path, text: str, name: str = "experiment.yaml") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_shipped_experiments_parse_and_build(path: Path) -> None:
+    import torch
+
+    from nowcast.models import EncoderForecaster
+
+    experiment = read_experiment(path)
+    with torch.device("meta"):
+        EncoderForecaster(experiment.model)
+    assert Experiment.model_validate(yaml.safe_load(yaml.safe_dump(experiment.plain()))) == experiment
+
+
+def test_the_paper_protocol() -> None:
+    plain = read_experiment(shipped_config("hko7/convgru.yaml"))
+    assert (plain.data.rows, plain.data.columns) == ((164, 284), (175, 295))
+    assert [plain.training.rate_at(step) for step in (0, 4999, 5000, 19999)] == pytest.approx(
+        [1e-4, 1e-4, 7e-5, 1e-4 * 0.7**3]
+    )
+    tuned = read_experiment(shipped_config("hko7/finetune.yaml"))
+    assert tuned.training.rate_at(1999) == pytest.approx(1e-4 * 0.7**4)
+    assert tuned.model.memel is None and tuned.start_from is not None
+    memel = read_experiment(shipped_config("hko7/convgru-memel.yaml"))
+    assert memel.model.memel is not None and memel.model.memel.placement == ("candidate",)
+    assert memel.training == plain.training
+
+
+def test_extends_changes_only_what_differs(tmp_path: Path) -> None:
+    write(tmp_path, "name: base\ntraining: {steps: 5, batch_size: 3}\nmodel: {memel: {neurons: 2}}", "base.yaml")
+    child = write(tmp_path, "extends: base.yaml\nname: child\ntraining: {steps: 7}\nmodel: {memel: null}")
+    experiment = read_experiment(child)
+    assert experiment.training == TrainingConfig(steps=7, batch_size=3)
+    assert experiment.model.memel is None and experiment.name == "child"
+
+
+def test_overrides_are_yaml_values(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: x")
+    experiment = read_experiment(path, ["training.steps=12", "data.rows=[0, 9]", "model.memel={neurons: 5}", "seed=3"])
+    assert experiment.training.steps == 12 and experiment.data.rows == (0, 9) and experiment.seed == 3
+    assert experiment.model.memel is not None and experiment.model.memel.neurons == 5
+    assert read_experiment(path, {"training.steps": 12}).training.steps == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name: x\ntraning: {}", "traning is not a key of an experiment; did you mean training?"),
+        ("name: x\ntraining: {step: 3}", "training.step is not a key of an experiment; did you mean steps?"),
+        (
+            "name: x\nmodel: {memel: {strenth: 3}}",
+            "model.memel.strenth is not a key of an experiment; did you mean strength?",
+        ),
+        ("name: x\ntraining: {batch_size: 0}", "training.batch_size is 0, expected greater than or equal to 1"),
+        ("name: x\ntraining: {precision: fp8}", "training.precision is 'fp8', expected 'fp32' or 'bf16'"),
+        ("name: x\ndata: {rows: [9, 3]}", "data.rows: [9, 3] is no span of pixels"),
+        ("name: x\nmodel: {memel: {placement: [hiden]}}", "expected 'candidate', 'hidden', 'update' or 'reset'"),
+        ("name: x\nmodel: {memel: {placement: [hidden, hidden]}}", "must name at least one place, each once"),
+        ("name: x\ndata: {observed: 2, forecast: 2, max_missing: 4}", "data.max_missing 4 allows a clip"),
+        ("name: x\nstart_at: best", "start_at is best but start_from names no run"),
+        ("name: x\nmodel: {levels: []}", "model.levels"),
+        ("seed: 1", "name is missing"),
+        ("name: ../x", "name is '../x'"),
+        ("", "holds nothing"),
+        ("- 1", "holds list"),
+        ("name: [", "is not valid YAML"),
+        ("extends: nothing.yaml\nname: x", "nothing.yaml does not exist"),
+        ("extends: experiment.yaml\nname: x", "extends itself"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, text: str, complaint: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(NowcastError) as error:
+        read_experiment(path)
+    assert complaint in str(error.value) and "experiment" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        "{features: 1, kernel: 4, stride: 1, hidden: 1, upsample_features: 1, upsample_kernel: 3}",
+        "{features: 1, kernel: 2, stride: 3, hidden: 1, upsample_features: 1, upsample_kernel: 3}",
+        "{features: 1, kernel: 3, stride: 2, hidden: 1, upsample_features: 1, upsample_kernel: 3}",
+        "{features: 1, kernel: 3, stride: 1, hidden: 1, upsample_features: 1, upsample_kernel: 3, state_kernel: 2}",
+    ],
+)
+def test_impossible_levels_are_refused(tmp_path: Path, level: str) -> None:
+    with pytest.raises(NowcastError, match=r"model\.levels\.0"):
+        read_experiment(write(tmp_path, f"name: x\nmodel: {{levels: [{level}]}}"))
+
+
+@pytest.mark.parametrize("text", ["training.steps", "=3"])
+def test_a_malformed_override_is_told(tmp_path: Path, text: str) -> None:
+    with pytest.raises(NowcastError, match="key=value"):
+        read_experiment(write(tmp_path, "name: x"), [text])
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NowcastError, match="does not exist"):
+        read_experiment(tmp_path / "none.yaml")
