@@ -1,0 +1,220 @@
+"""The animation, read back from the files as a viewer would see it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image, ImageSequence
+
+from nowcast.errors import NowcastError
+from nowcast.units import HKO7_ZR
+from nowcast.visualization import animate, colors
+from walking_square import ISSUE, RATE, SIZE, nowcast, observed, walking_square
+
+SCALE = 10
+"""40 pixels are drawn in 400."""
+LEFT, TOP, STRIDE = 24, 116, 416
+"""Where the first panel begins, and the distance between panels."""
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with Image.open(path) as image:
+        return [np.array(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+
+
+def panel(frame: np.ndarray, number: int) -> np.ndarray:
+    """The field of a panel, one color per pixel of the grid, taken beside distance lines and hatching."""
+    left = LEFT + STRIDE * number
+    return frame[TOP : TOP + SIZE * SCALE, left : left + SIZE * SCALE]
+
+
+def raining(field: np.ndarray, rate: float = RATE) -> np.ndarray:
+    """Grid pixels that show the color of a rate, bool (SIZE, SIZE)."""
+    color = colors.class_rgb(colors.classify(np.array(rate)))
+    return (field == color).all(axis=-1)[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
+
+
+def test_panels_show_the_rain_where_it_is(tmp_path):
+    frames = frames_of(animate(nowcast(), tmp_path / "a.gif", observed()))
+    assert len(frames) == 5 + 3
+    for lead in (1, 2, 3):
+        frame = frames[4 + lead]
+        assert (raining(panel(frame, 0)) == (walking_square(10 + 2 * lead) > 0)).all()
+        assert (raining(panel(frame, 1)) == (walking_square(10 + lead) > 0)).all()
+
+
+def test_persistence_is_the_last_observed_frame_at_every_lead(tmp_path):
+    frames = frames_of(animate(nowcast(), tmp_path / "a.gif", observed(missing=(0,))))
+    last = panel(frames[3], 0)  # the frame of the issue time is missing, so the one before it persists
+    assert (raining(last) == (walking_square(8) > 0)).all()
+    for frame in frames[5:]:
+        assert (raining(panel(frame, 2)) == (walking_square(8) > 0)).all()
+
+
+def test_all_panels_play_the_observed_past(tmp_path):
+    frames = frames_of(animate(nowcast(), tmp_path / "a.gif", observed()))
+    for index, step in enumerate(range(-4, 1)):
+        for number in range(3):
+            assert (raining(panel(frames[index], number)) == (walking_square(10 + 2 * step) > 0)).all()
+
+
+def test_unseen_is_hatched_and_dry_is_not(tmp_path):
+    frame = frames_of(animate(nowcast(), tmp_path / "a.gif", observed()))[-1]
+    for number in range(3):
+        unseen = {tuple(color) for color in panel(frame, number)[: 2 * SCALE].reshape(-1, 3).tolist()}
+        assert unseen == {colors.rgb(colors.UNSEEN), colors.rgb(colors.UNSEEN_LINE)}
+        dry = {tuple(color) for color in panel(frame, number)[2 * SCALE : 9 * SCALE].reshape(-1, 3).tolist()}
+        assert dry == {colors.rgb(colors.DRY), colors.rgb(colors.DRY_LINE)}
+
+
+def test_unknown_places_of_a_nowcast_are_neither_dry_nor_unseen(tmp_path):
+    forecast = nowcast()
+    forecast["rain_rate"][:, :, :, :3] = np.nan
+    frame = frames_of(animate(forecast, tmp_path / "a.gif", observed()))[-1]
+    unknown = (panel(frame, 1) == colors.rgb(colors.UNKNOWN)).all(axis=-1)[5::SCALE, 5::SCALE]
+    expected = np.zeros((SIZE, SIZE), bool)
+    expected[2:, :3] = True
+    assert (unknown == expected).all()
+
+
+def test_frames_the_file_carries_are_enough(tmp_path):
+    past = observed(last=0)
+    rate = HKO7_ZR.rain_rate(past["reflectivity"].values).astype(np.float32)
+    carried = nowcast(observed_rain_rate=(("observed_time", "y", "x"), rate), observed_time=past["time"].values)
+    frames = frames_of(animate(carried, tmp_path / "a.gif"))
+    assert len(frames) == 5 + 3
+    assert (raining(panel(frames[-1], 2)) == (walking_square(10) > 0)).all()
+    blank = panel(frames[-1], 0)[5 * SCALE : 15 * SCALE]
+    assert (blank == 255).all()  # not yet observed: paper, the words stand lower
+
+
+def test_alone_a_nowcast_has_one_panel(tmp_path):
+    frames = frames_of(animate(nowcast(), tmp_path / "a.gif"))
+    assert len(frames) == 3
+    assert frames[0].shape[1] < 600
+
+
+def test_a_missing_frame_of_the_past_keeps_its_place_and_is_blank(tmp_path):
+    frames = frames_of(animate(nowcast(), tmp_path / "a.gif", observed(missing=(-2,))))
+    assert len(frames) == 5 + 3
+    assert not raining(panel(frames[2], 0)).any()
+    assert raining(panel(frames[3], 0)).any()
+
+
+def test_durations(tmp_path):
+    path = animate(nowcast(), tmp_path / "a.gif", observed(), frames_per_second=5, pause_seconds=3)
+    with Image.open(path) as image:
+        durations = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
+        assert image.info["loop"] == 0
+    assert durations == [200] * 4 + [1000] + [200] * 2 + [3000]
+
+
+def test_gif_webp_and_apng_hold_the_very_colors_of_the_png_frames(tmp_path):
+    first = animate(nowcast(), tmp_path / "a.png", observed())
+    assert first == tmp_path / "a_000.png"
+    series = [np.array(Image.open(path).convert("RGB")) for path in sorted(tmp_path.glob("a_*.png"))]
+    assert len(series) == 8
+    for suffix in ("gif", "webp", "apng"):
+        frames = frames_of(animate(nowcast(), tmp_path / f"a.{suffix}", observed()))
+        assert len(frames) == 8
+        assert all((one == other).all() for one, other in zip(frames, series, strict=True)), suffix
+
+
+def test_a_shorter_series_leaves_no_frames_of_a_longer_one(tmp_path):
+    (tmp_path / "a_notes.png").write_bytes(b"mine")
+    animate(nowcast(leads=3), tmp_path / "a.png")
+    animate(nowcast(leads=1), tmp_path / "a.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_000.png", "a_notes.png"]
+
+
+def test_mp4_can_be_decoded(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    try:
+        path = animate(nowcast(), tmp_path / "a.mp4", observed(), frames_per_second=5, pause_seconds=1)
+    except NowcastError as error:
+        assert "write .gif" in str(error)
+        pytest.skip("no video encoder here")
+    video = cv2.VideoCapture(str(path))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(5)
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 7 + 2 + 4  # 0.33 s at the issue time, 1 s at the end
+    found, frame = video.read()
+    assert found and frame.shape[0] % 2 == 0
+
+
+@pytest.mark.parametrize("shape", [(17, 90), (90, 17), (1, 1), (530, 500)])
+def test_any_grid_can_be_drawn(tmp_path, shape):
+    forecast = nowcast(leads=1).isel(y=[0] * shape[0], x=[5] * shape[1]).drop_vars(["x", "y"])
+    frames = frames_of(animate(forecast, tmp_path / "a.gif"))
+    assert len(frames) == 1
+
+
+def test_all_dry_all_unknown_and_huge(tmp_path):
+    for value, color in ((0.0, colors.DRY), (np.nan, colors.UNKNOWN), (1e30, colors.RAIN_COLORS[-1])):
+        forecast = nowcast()
+        forecast["rain_rate"][:] = value
+        frame = frames_of(animate(forecast, tmp_path / "a.gif", observed()))[-1]
+        assert (panel(frame, 1)[205, 203] == colors.rgb(color)).all()
+
+
+def test_a_large_field_is_reduced_by_mean_rate(tmp_path):
+    field = np.zeros((800, 800), np.float32)
+    field[400:, :400:2] = 14.0  # mean of each pair: 7
+    forecast = nowcast(leads=1).drop_vars("static_mask").isel(y=[0] * 800, x=[0] * 800).drop_vars(["x", "y"])
+    forecast["rain_rate"][0, 0] = field
+    frame = frames_of(animate(forecast, tmp_path / "a.gif"))[0]
+    left = (frame.shape[1] - 400) // 2
+    assert (
+        frame[TOP + 205 : TOP + 395, left + 3 : left + 197] == colors.class_rgb(colors.classify(np.array(7.0)))
+    ).all()
+    assert (frame[TOP + 205 : TOP + 395, left + 203 : left + 395] == colors.rgb(colors.DRY)).all()
+
+
+def test_a_crop_of_the_archive_finds_its_place(tmp_path):
+    forecast = nowcast().isel(y=slice(8, 28), x=slice(5, 25))
+    frame = frames_of(animate(forecast, tmp_path / "a.gif", observed()))[-1]
+    field = panel(frame, 0)[10::20, 10::20]
+    color = colors.class_rgb(colors.classify(np.array(RATE)))
+    assert ((field == color).all(axis=-1) == (walking_square(16)[8:28, 5:25] > 0)).all()
+
+
+def test_issue_time_is_chosen(tmp_path):
+    later = nowcast().assign_coords(issue_time=[ISSUE + np.timedelta64(3600, "s")])
+    later["rain_rate"] = later["rain_rate"] * 0
+    both = xr.concat(
+        [nowcast().drop_vars("valid_time"), later.drop_vars("valid_time")], "issue_time", data_vars="minimal"
+    )
+    rain = [
+        raining(frames_of(animate(both, tmp_path / "a.gif", issue_time=time))[0][TOP : TOP + 400, 59 : 59 + 400]).any()
+        for time in (None, "2018-07-24T03:30")
+    ]
+    assert rain == [False, True]
+    with pytest.raises(NowcastError, match="No nowcast was issued at 2018-07-25"):
+        animate(both, tmp_path / "a.gif", issue_time="2018-07-25")
+
+
+def test_errors_are_sentences(tmp_path):
+    with pytest.raises(NowcastError, match=r"ends in '.avi', expected one of .gif, .webp"):
+        animate(nowcast(), tmp_path / "a.avi")
+    with pytest.raises(NowcastError, match="lacks lead_time, rain_rate"):
+        animate(nowcast().drop_vars(["rain_rate", "lead_time", "valid_time"]), tmp_path / "a.gif")
+    with pytest.raises(NowcastError, match="is empty"):
+        animate(nowcast().isel(lead_time=[]), tmp_path / "a.gif")
+    with pytest.raises(NowcastError, match="not on the grid"):
+        animate(nowcast(), tmp_path / "a.gif", observed().assign_coords(x=np.arange(SIZE) * 777.0))
+    with pytest.raises(NowcastError, match="frames_per_second is 0"):
+        animate(nowcast(), tmp_path / "a.gif", frames_per_second=0)
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(NowcastError, match="cannot be written"):
+        animate(nowcast(), tmp_path / "file" / "a.gif")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_folder(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(NowcastError, match="cannot be written"):
+        animate(nowcast(), tmp_path / "a.gif")
