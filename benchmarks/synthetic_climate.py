@@ -23,9 +23,8 @@ def read_tree(tree: Path) -> tuple[dict[datetime, np.ndarray], np.ndarray]:
     """The readable frames of a tree by time, uint8 (H, W), and the static mask, bool (H, W), True = use."""
     frames = {}
     for path in sorted((tree / "radarPNG").glob("*/*/*/RAD*.png")):
-        frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if frame is not None and path.read_bytes().endswith(b"IEND\xaeB`\x82"):
-            frames[datetime.strptime(path.stem, "RAD%y%m%d%H%M%S")] = frame
+        if path.read_bytes().endswith(b"IEND\xaeB`\x82"):  # a truncated file would be decoded as far as it goes
+            frames[datetime.strptime(path.stem, "RAD%y%m%d%H%M%S")] = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     with np.load(tree / "hko_data" / "mask_dat.npz") as masks:
         return frames, ~masks["exclude_mask"].astype(bool)
 

@@ -18,13 +18,13 @@ COARSE = 8
 
 def wrap(field: Field, width: int) -> Field:
     """The field with `width` more rows and columns on every side, taken from the opposite side."""
-    return cv2.copyMakeBorder(field, width, width, width, width, cv2.BORDER_WRAP)
+    return np.asarray(cv2.copyMakeBorder(field, width, width, width, width, cv2.BORDER_WRAP), np.float32)
 
 
 def enlarge(coarse: Field, box: int) -> Field:
     """A coarse periodic field (box / COARSE)² brought to every pixel (box, box), bilinearly."""
     large = cv2.resize(wrap(coarse, 1), (box + 2 * COARSE,) * 2, interpolation=cv2.INTER_LINEAR)
-    return large[COARSE:-COARSE, COARSE:-COARSE]
+    return np.asarray(large[COARSE:-COARSE, COARSE:-COARSE], np.float32)
 
 
 def advect(field: Field, east: Field, south: Field) -> Field:
@@ -32,7 +32,7 @@ def advect(field: Field, east: Field, south: Field) -> Field:
     reach = int(np.ceil(max(np.abs(east).max(), np.abs(south).max()))) + 2
     rows, columns = np.mgrid[: field.shape[0], : field.shape[1]].astype(np.float32)
     upstream = (columns - east + reach, rows - south + reach)
-    return cv2.remap(wrap(field, reach), *upstream, cv2.INTER_CUBIC)
+    return np.asarray(cv2.remap(wrap(field, reach), *upstream, cv2.INTER_CUBIC), np.float32)
 
 
 class Vortex:
@@ -131,5 +131,5 @@ class FlowField:
             around = self.vortex.wind(hour)
             east, south = east + around[0], south + around[1]
         full = [np.asarray(component * self.pixels, np.float32) for component in (east, south)]
-        half = [component / (2 * COARSE) for component in full]
-        return advect(full[0], *half), advect(full[1], *half)
+        half_east, half_south = (component / np.float32(2 * COARSE) for component in full)
+        return advect(full[0], half_east, half_south), advect(full[1], half_east, half_south)

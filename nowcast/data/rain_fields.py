@@ -57,10 +57,10 @@ class Regime:
 
 
 REGIMES = (
-    Regime("scattered", wind=6.5, wet=0.008, spread=29.0, cells=6.0),
-    Regime("stratiform", wind=11.0, wet=0.10, spread=29.0, cells=2.0),
-    Regime("line", wind=13.0, wet=0.02, spread=29.0, cells=2.0, lines=6.0),
-    Regime("typhoon", wind=6.0, wet=0.02, spread=30.0, cells=3.0, vortex=True),
+    Regime("scattered", wind=6.0, wet=0.012, spread=32.0, cells=7.0),
+    Regime("stratiform", wind=10.0, wet=0.10, spread=32.0, cells=2.0),
+    Regime("line", wind=12.0, wet=0.02, spread=32.0, cells=2.0, lines=6.0),
+    Regime("typhoon", wind=5.5, wet=0.025, spread=33.0, cells=3.0, vortex=True),
 )
 
 
@@ -229,7 +229,7 @@ def rain_frames(seed: int, day: int, size: int, minutes: float) -> Iterator[tupl
     weather = streams[0]
     vortex = Vortex(weather, box, PIXEL_KM) if regime.vortex else None
     flow = FlowField(streams[1], box, minutes, PIXEL_KM, regime.wind, vortex)
-    rain = EvolvingField(streams[2], box, minutes, slope=3.5, outer_km=240.0, lifetime=85.0)
+    rain = EvolvingField(streams[2], box, minutes, slope=3.5, outer_km=240.0, lifetime=110.0)
     cells = Cells(streams[3], box, minutes, regime)
     anvil = np.zeros((box // COARSE,) * 2, np.float32)
     threshold = float(norm.isf(regime.wet))
@@ -261,7 +261,7 @@ def rain_frames(seed: int, day: int, size: int, minutes: float) -> Iterator[tupl
 
 def _stratiform(excess: Field, texture: Field, spread: float) -> Field:
     """Reflectivity in dBZ of the field's excess over the threshold: steep at the edge, then saturating, textured."""
-    height = np.tanh(spread / SATURATION * np.sqrt(np.maximum(excess, 0)))
+    height = np.tanh(spread / SATURATION * np.maximum(excess, 0) ** np.float32(0.6))
     return np.where(excess > 0, DETECTION + SATURATION * height + 2.5 * height * texture, NO_ECHO)
 
 

@@ -24,9 +24,10 @@ class StaticEchoes:
         on_ridge = behind & (np.abs(distance - ridge_range) < 2)
         self.outliers = on_ridge & ~self.unseen & (rng.random((size, size)) < 0.6)
         self.excluded = self.unseen | self.outliers
-        # Speckle thins out over about 30 km; every speckle has its own frequency and level, mostly below the noise
-        # limit of code 71, one in ten above it.
-        speckle = rng.random((size, size)) < 0.2 * np.exp(-distance / 28)
+        # Speckle thins out over a seventeenth of the window (30 km at 480 pixels; in proportion, or small windows would
+        # be all speckle). Each has its own frequency and level, mostly below the noise limit of code 71, one in ten
+        # above it.
+        speckle = rng.random((size, size)) < 0.35 * np.exp(-17 * distance / size)
         speckle &= ~self.unseen
         self.places = np.flatnonzero(speckle | self.outliers)
         self.frequency = np.where(self.outliers.flat[self.places], 1.0, rng.beta(0.7, 3.0, len(self.places)))
