@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
 from numpy.typing import ArrayLike, NDArray
 
 RAIN_LIMITS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0)
@@ -83,7 +83,7 @@ def class_rgb(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.array([rgb(color) for color in CLASS_COLORS], np.uint8)[classes]
 
 
-def rain_colormap() -> tuple[ListedColormap, BoundaryNorm]:
+def rain_colormap() -> tuple[Colormap, BoundaryNorm]:
     """The rain scale for matplotlib: a map with the dry, rain and unknown (NaN) colors, and its norm in mm/h."""
     scale = ListedColormap([DRY, *RAIN_COLORS], name="rain rate, mm/h")
     limits = [0.0, *RAIN_LIMITS, 1000.0]

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from nowcast.visualization import colors
-from nowcast.visualization.canvas import DRY_LINE, FIRST_CLASS, UNSEEN_LINE, Canvas, ink, text_width
-from nowcast.visualization.panel import HATCH, Panel
+from nowcast.visualization.canvas import FIRST_CLASS, UNSEEN_LINE, Canvas, ink, text_width
+from nowcast.visualization.legend import draw_legend, legend_height
+from nowcast.visualization.panel import Panel
 from nowcast.visualization.scenes import Picture, Scene, clock, minutes
 
 MARGIN, GAP = 24, 16
-TITLE_HEIGHT, HEADER_HEIGHT, TIMELINE_HEIGHT, LEGEND_HEIGHT, SWATCH_ROW = 62, 30, 62, 52, 24
+TITLE_HEIGHT, HEADER_HEIGHT, TIMELINE_HEIGHT = 62, 30, 62
 NARROWEST = 470
 """Least width of the content: title and times stand side by side."""
 TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
@@ -35,15 +36,11 @@ class Stage:
         self.cell = max(panel.width, *(text_width(name, 15, bold=True) + 8 for name in names.values()))
         panels = len(names) * self.cell + (len(names) - 1) * GAP
         content = max(NARROWEST, panels)
-        self.swatches = [("dry", colors.DRY_CLASS)]
-        self.swatches += [("no radar data", colors.UNSEEN_CLASS)] * unseen
-        self.swatches += [("unknown", colors.UNKNOWN_CLASS)] * unknown
-        self.wraps = content < 860
         self.left, self.right = MARGIN, MARGIN + content
         self.top = MARGIN + TITLE_HEIGHT + HEADER_HEIGHT
         self.timeline_top = self.top + panel.height + 22
-        self.legend_top = self.timeline_top + TIMELINE_HEIGHT - 12
-        height = self.legend_top + LEGEND_HEIGHT + SWATCH_ROW * self.wraps + MARGIN - 8
+        legend_top = self.timeline_top + TIMELINE_HEIGHT - 12
+        height = legend_top + legend_height(content) + MARGIN - 8
         # Video encoders take even sizes only.
         self.width, self.height = content + 2 * MARGIN, height + height % 2
         self.width += self.width % 2
@@ -55,7 +52,7 @@ class Stage:
         for name in names:
             self._panel_frame(name)
         self._timeline()
-        self._legend()
+        draw_legend(self.scenery, self.left, legend_top, content, unseen, unknown)
 
     def draw(self, scene: Scene) -> Canvas:
         """The frame of the animation that shows a scene."""
@@ -146,24 +143,3 @@ class Stage:
         canvas.fill(start, track, issued - start, 4, ink(colors.MUTED))
         canvas.fill(issued, track, now - issued, 4, ink(colors.ACCENT))
         canvas.disc(now, track + 1.5, 6, colors.MUTED if scene.past else colors.ACCENT)
-
-    def _legend(self) -> None:
-        top, count = self.legend_top, len(colors.RAIN_COLORS)
-        cell = min(56, (self.right - self.left) // count)
-        self.scenery.text(self.left, top + 8, "Rain rate, mm/h", 12, colors.MUTED)
-        for index, limit in enumerate(colors.RAIN_LIMITS):
-            x = self.left + index * cell
-            self.scenery.fill(x, top + 15, cell, 14, FIRST_CLASS + 1 + index)
-            self.scenery.text(x, top + 43, f"{limit:g}", 12, anchor="ls" if index == 0 else "ms")
-        x, y = (self.left, top + 52) if self.wraps else (self.left + count * cell + 40, top + 15)
-        for name, index in self.swatches:
-            self._swatch(x, y, index)
-            self.scenery.text(x + 30, y + 12, name, 12)
-            x += 30 + text_width(name, 12) + 24
-
-    def _swatch(self, x: int, y: int, class_index: int) -> None:
-        self.scenery.fill(x, y, 22, 14, FIRST_CLASS + class_index)
-        if class_index == colors.UNSEEN_CLASS:
-            rows, columns = np.ogrid[:14, :22]
-            self.scenery.pixels[y : y + 14, x : x + 22][(rows + columns) % HATCH == 0] = UNSEEN_LINE
-        self.scenery.frame(x, y, 22, 14, DRY_LINE if class_index != colors.DRY_CLASS else UNSEEN_LINE)

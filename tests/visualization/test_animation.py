@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image, ImageSequence
+from walking_square import ISSUE, RATE, SIZE, nowcast, observed, walking_square
 
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_ZR
 from nowcast.visualization import animate, colors
-from walking_square import ISSUE, RATE, SIZE, nowcast, observed, walking_square
 
 SCALE = 10
 """40 pixels are drawn in 400."""
