@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from memel.deactivation import DeactivateAt, inverse_variance, largest
-from memel.replay import Replay, Selection, may_run_again, running_again
+from memel.replay import Replay, Selection, may_run_again, once, running_again
 from memel.statistics import Deviations, Neuron, Order, RunningMoments
 
 
@@ -49,9 +49,10 @@ class MEmeL(nn.Module):
 
     Statistics live in the submodule `statistics` (see RunningMoments) and are float32 at least. Call once for
     each time step in a recurrent network: a "batch" above is a call. Works with `torch.utils.checkpoint` (a
-    recomputed forward repeats the first one and absorbs nothing) and under `torch.compile`; a checkpoint must
-    then be inside the compiled function. `strength` may be changed between steps. Calling the module inside
-    torch.func.grad needs its buffers passed through the transformed function, as BatchNorm's do.
+    recomputed forward repeats the first one and absorbs nothing) or under `torch.compile`; not with both at
+    once, which stops with a RuntimeError in the backward. `strength` may be changed between steps. Calling
+    the module inside torch.func.grad needs its buffers passed through the transformed function, as
+    BatchNorm's do.
     """
 
     def __init__(
@@ -146,10 +147,11 @@ class MEmeL(nn.Module):
     def _inhibiting(self) -> Tensor:
         # A tensor, not a Python number: see RunningMoments._past.
         statistics = self.statistics
+        batches = once(statistics.batches) if torch.compiler.is_compiling() else statistics.batches
         if statistics.order == "paper":
-            started = statistics.batches >= self.late_start
+            started = batches >= self.late_start
         else:
-            started = statistics.batches > statistics.forget_step
+            started = batches > statistics.forget_step
         return started & (statistics.values >= 2)
 
     def extra_repr(self) -> str:

@@ -55,6 +55,26 @@ def may_run_again() -> bool:
     return intercepting is None or intercepting(False) is not None
 
 
+@torch.library.custom_op("memel::once", mutates_args=())
+def once(count: Tensor) -> Tensor:
+    """A copy of count that a compiled graph cannot compute a second time: RuntimeError inside a backward.
+
+    Compiled code runs without the Python that replays a selection, so a checkpoint around or in it would
+    absorb every batch twice and return the gradient of another function. It had better stop.
+    """
+    if torch._C._current_graph_task_id() != -1:
+        raise RuntimeError(
+            "a compiled MEmeL was run again by activation checkpointing, which would absorb the batch twice: "
+            "compile without checkpoint (torch.compile plans its own recomputation), or checkpoint uncompiled"
+        )
+    return count.clone()
+
+
+@once.register_fake
+def _(count: Tensor) -> Tensor:
+    return torch.empty_like(count)
+
+
 class Replay:
     """The selections of recent calls that may be run again, newest last; at most `BOUND` of them."""
 

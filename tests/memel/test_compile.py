@@ -19,7 +19,7 @@ def _fresh_compiler():
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "aot_eager_decomp_partition"])
 @pytest.mark.parametrize("options", [{}, {"order": "reference"}, {"neurons": 10}, {"neuron": "channel"}])
 def test_one_graph_without_breaks_for_all_steps(backend, options):
     options = {"forget_step": 3, "late_start": 3, **options, "neurons": min(options.get("neurons", 1), 10)}
@@ -60,19 +60,24 @@ def test_eval_disappears():
     assert counters["stats"].get("unique_graphs", 0) <= 1
 
 
-def test_a_checkpoint_inside_the_compiled_function():
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "aot_eager_decomp_partition"])
+def test_compiled_and_checkpointed_stops_rather_than_absorb_twice(inside, backend):
     model = nn.Sequential(nn.Linear(3, 5), MEmeL(late_start=1, neurons=2), nn.Tanh(), nn.Linear(5, 2))
     model(torch.randn(4, 3))
-    twin = copy.deepcopy(model)
 
-    def step(x):
-        return checkpoint(model, x, use_reentrant=False).square().sum()
+    def recomputed(x):
+        return checkpoint(model, x, use_reentrant=False)
 
-    compiled = torch.compile(step, backend="aot_eager")
-    for _ in range(4):
-        x = torch.randn(4, 3)
-        compiled(x).backward()
-        twin(x).square().sum().backward()
-    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad)
-    torch.testing.assert_close(model.state_dict(), twin.state_dict())
+    if inside:
+        step = torch.compile(recomputed, backend=backend)
+    else:
+        compiled = torch.compile(model, backend=backend)
+
+        def step(x):
+            return checkpoint(compiled, x, use_reentrant=False)
+
+    loss = step(torch.randn(4, 3)).square().sum()
+    with pytest.raises(RuntimeError, match="absorb the batch twice|modified by an inplace operation"):
+        loss.backward()
+    assert model[1].statistics.batches == 2
