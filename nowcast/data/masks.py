@@ -1,0 +1,51 @@
+"""Where the radar can see: flags of a frame, from a static mask and the benchmark's per-frame `.mask`.
+
+Flags in archives: 0 unseen (outside coverage or excluded), 1 usable, 2 doubtful (noise filter). `valid`
+everywhere else is bool, True = use this pixel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNSEEN, USABLE, DOUBTFUL = 0, 1, 2
+FLAG_MEANINGS = "unseen usable doubtful"
+
+NOISE_LIMIT = round(0.28 * 255)
+"""Codes 1 .. NOISE_LIMIT - 1 count as noise (Shi et al. 2017: 0 < p < round(0.28 * 255) / 255, below 9.5 dBZ)."""
+
+
+def is_noise(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """True where an echo is so weak that the benchmark does not trust it; any shape, uint8 codes.
+
+    >>> is_noise(np.array([0, 1, 70, 71, 255], np.uint8)).tolist()
+    [False, True, True, False, False]
+    """
+    # Unsigned arithmetic wraps 0 to 255, so that one comparison holds both bounds.
+    return (codes - np.uint8(1)) < np.uint8(NOISE_LIMIT - 1)
+
+
+def flags_of_frame(
+    codes: NDArray[np.uint8],
+    usable: NDArray[np.bool_] | None = None,
+    static_mask: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """Flags uint8 (H, W) of one frame.
+
+    Arguments:
+        codes: 8-bit reflectivity codes (H, W).
+        usable: the frame's `.mask` (True = use this pixel); None where there is none.
+        static_mask: True = inside coverage and not excluded; None where it is not known.
+
+    With a `.mask`, flag 1 is that mask, value by value; what it drops is 0 where the static mask excludes it and 2
+    elsewhere. With a `.mask` but no static mask, what it drops is 2 where the code is noise, the only other reason
+    the benchmark has to drop a pixel, and 0 elsewhere. Without a `.mask` the benchmark's rule stands in for it:
+    usable = not excluded and not noise.
+    """
+    noise = is_noise(codes)
+    inside = static_mask if static_mask is not None else np.ones(codes.shape, bool)
+    if usable is None:
+        return np.where(inside, np.where(noise, np.uint8(DOUBTFUL), np.uint8(USABLE)), np.uint8(UNSEEN))
+    doubtful = inside if static_mask is not None else noise
+    return np.where(usable, np.uint8(USABLE), np.where(doubtful, np.uint8(DOUBTFUL), np.uint8(UNSEEN)))

@@ -1,0 +1,87 @@
+"""Decoding one radar PNG, refusing what an image library would silently make up."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PALETTE = 3
+"""Color type of the PNG header (W3C PNG, section 11.2.2)."""
+
+
+class UnreadableFrame(Exception):
+    """One file that cannot be used; the message is the reason, to follow its name. `retry`: may heal by itself."""
+
+    def __init__(self, reason: str, retry: bool = False) -> None:
+        super().__init__(reason)
+        self.retry = retry
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file; UnreadableFrame with the system's reason where it cannot be read, or where it is empty."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        # A fixed permission or a mounted disk leaves size and time of the file as they were.
+        raise UnreadableFrame(f"cannot be read ({error.strerror or error})", retry=True) from error
+    if not content:
+        raise UnreadableFrame("is empty (0 bytes)")
+    return content
+
+
+def header_shape(head: bytes) -> tuple[int, int] | None:
+    """(H, W) that the first 24 bytes of a PNG file state; None where they are no PNG header."""
+    if head[:8] != SIGNATURE or head[12:16] != b"IHDR" or len(head) < 24:
+        return None
+    return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+
+
+def decode_frame(content: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """8-bit codes (H, W) of a PNG file's content.
+
+    A color image whose channels are equal is its grey one. UnreadableFrame where the file is truncated or damaged,
+    has another size than `shape`, different channels, transparency or another depth than 8 bits.
+    """
+    _check_chunks(content)
+    found = header_shape(content[:24])
+    if found is None:
+        raise UnreadableFrame("is damaged (no PNG header)")
+    if found != shape:
+        raise UnreadableFrame(f"is {found[0]}×{found[1]}, expected {shape[0]}×{shape[1]}")
+    depth, color = content[24], content[25]
+    if depth != 8 and color != PALETTE:
+        raise UnreadableFrame(f"has {depth}-bit values, expected 8-bit")
+    frame = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if frame is None or frame.shape[:2] != shape:
+        raise UnreadableFrame("is damaged (its pixels cannot be decoded)")
+    if frame.ndim == 3:
+        if frame.shape[2] == 4 and (frame[..., 3] != 255).any():
+            raise UnreadableFrame("is partly transparent, expected opaque grey")
+        if (frame[..., 0] != frame[..., 1]).any() or (frame[..., 0] != frame[..., 2]).any():
+            raise UnreadableFrame("has channels that differ (a color picture), expected grey")
+        frame = frame[..., 0]
+    return np.ascontiguousarray(frame, dtype=np.uint8)
+
+
+def _check_chunks(content: bytes) -> None:
+    """Walk the chunks to IEND and check their checksums: OpenCV decodes half a file without a word."""
+    if content[:8] != SIGNATURE:
+        raise UnreadableFrame("is no PNG file")
+    position, view = 8, memoryview(content)
+    while position + 12 <= len(content):
+        length = int.from_bytes(view[position : position + 4], "big")
+        end = position + 12 + length
+        if end > len(content):
+            break
+        stated = int.from_bytes(view[end - 4 : end], "big")
+        if zlib.crc32(view[position + 4 : end - 4]) != stated:
+            raise UnreadableFrame(f"is damaged (wrong checksum {position} bytes in)")
+        if view[position + 4 : position + 8] == b"IEND":
+            return
+        position = end
+    raise UnreadableFrame(f"is truncated after {len(content)} bytes")

@@ -1,0 +1,91 @@
+"""Files that appear whole or not at all: written under a temporary name in the same folder, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nowcast.errors import NowcastError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+TEMPORARY_SUFFIX = ".part"
+"""Ending of a file that is still being written; whoever finds one after a kill may remove it."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; it becomes `path` when the block ends well and vanishes otherwise.
+
+    Same folder, because a rename is atomic only inside one file system; synced before the rename, because some
+    file systems would otherwise keep the new name with empty content after a power cut.
+    NowcastError where the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise NowcastError(
+            f"cannot write {path} ({error.strerror or error}); choose a folder that can be written and has room"
+        ) from error
+    finally:
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Make `folder` and hold it as its only writer; NowcastError where that cannot be, or another process writes.
+
+    The system frees the lock when the process ends in whatever way, so a kill leaves none behind.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise NowcastError(
+            f"cannot write into {folder} ({error.strerror or error}); choose another folder"
+        ) from error
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise NowcastError(
+                    f"another process is writing {folder}; wait until it has finished"
+                ) from error
+            except OSError:
+                pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, content: Any, indent: int | None = 1) -> None:
+    """Write plain data as JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove temporary files that a killed writer left under `folder`; the number removed."""
+    leftovers = list(folder.rglob(f".*{TEMPORARY_SUFFIX}"))
+    for leftover in leftovers:
+        leftover.unlink(missing_ok=True)
+    return len(leftovers)
