@@ -22,7 +22,7 @@ from nowcast.data.index import (
     write_index,
 )
 from nowcast.data.metadata import write_metadata
-from nowcast.data.preparation import Choices, Preparation, prepare
+from nowcast.data.preparation import SIX_MINUTES, Choices, Preparation, prepare
 from nowcast.data.report import IngestReport, describe_splits, gather
 from nowcast.data.static_mask import derived_static_mask
 from nowcast.data.whole_files import only_writer, remove_leftovers
@@ -35,8 +35,8 @@ def ingest_hko7(
     *,
     splits: Iterable[str] | Mapping[str, Iterable[object]] | None = None,
     days: Iterable[str] | None = None,
-    interval_minutes: float = 6.0,
-    tolerance_seconds: float | None = None,
+    interval: np.timedelta64 = SIX_MINUTES,
+    tolerance: np.timedelta64 | None = None,
     compression: Compression = "blosc_lz4",
     pixel_metres: float | None = None,
     center: tuple[float, float] | None = None,
@@ -52,8 +52,8 @@ def ingest_hko7(
         splits: `["train=2018-07-21,2018-07-22", …]` or a mapping name → days; None takes the day lists beside the
             images. What a user gives stays until the user gives something else.
         days: read only these days (YYYY-MM-DD, or FIRST..LAST); None reads all.
-        interval_minutes: frame interval; it divides a day.
-        tolerance_seconds: a frame off the time grid by at most this is used for the nearest free slot; None: a
+        interval: frame interval; it divides a day.
+        tolerance: a frame off the time grid by at most this is used for the nearest free slot; None: a
             quarter of the interval.
         compression: "blosc_lz4" (fastest to read), "zstd", or "zlib" (read by every netCDF-4 tool).
         pixel_metres, center: grid of frames that are not HKO-7's: pixel edge in metres, and (latitude, longitude)
@@ -68,7 +68,7 @@ def ingest_hko7(
     """
     check_compression(compression)
     origin, folder = Hko7Source.open(source), Path(archive).resolve()
-    choices = Choices(splits, days, interval_minutes, tolerance_seconds, compression, pixel_metres, center)
+    choices = Choices(splits, days, interval, tolerance, compression, pixel_metres, center)
     plan = prepare(origin, folder, choices)
     settings = Settings(folder, plan.reader, plan.metadata.grid, plan.metadata.attributes, compression)
     with only_writer(folder):
@@ -85,23 +85,17 @@ def ingest_hko7(
             done[job.file] = day
             if day.times:
                 facts[job.file] = day
-        index = FrameIndex.of(
-            {file: day_facts(folder, file, plan.reader.shape, facts) for file in day_files(folder)}
-        )
+        index = FrameIndex.of({file: day_facts(folder, file, plan.reader.shape, facts) for file in day_files(folder)})
         write_index(folder, index)
         if not plan.mask_known:
             mask = derived_static_mask((folder / file for file in index.files), plan.reader.shape)
             write_metadata(folder, replace(plan.metadata, static_mask=mask))
         written = sum(bool(done[job.file].times) for job in to_do)
-        report = _report(
-            plan, folder, index, [(job, done[job.file]) for job in plan.jobs], written, days is None
-        )
+        report = _report(plan, folder, index, [(job, done[job.file]) for job in plan.jobs], written, days is None)
         report.write(folder)
     if not report.written:
         example = next(iter(report.unreadable), "none")
-        raise NowcastError(
-            f"none of the {report.found} frames in {origin.root} could be used, for example {example}"
-        )
+        raise NowcastError(f"none of the {report.found} frames in {origin.root} could be used, for example {example}")
     return report
 
 
@@ -122,9 +116,7 @@ def _unchanged(job: DayJob, facts: dict[Path, DayFacts]) -> bool:
     return day is not None and day.digest == job.digest and not day.report.get("retry", False)
 
 
-def _refuse_other_source(
-    plan: Preparation, folder: Path, to_do: list[DayJob], facts: dict[Path, DayFacts]
-) -> None:
+def _refuse_other_source(plan: Preparation, folder: Path, to_do: list[DayJob], facts: dict[Path, DayFacts]) -> None:
     """NowcastError where a source new to the archive has other frames for days that the archive holds."""
     if plan.stored is None or str(plan.origin.root) in plan.stored.sources:
         return

@@ -23,6 +23,7 @@ from nowcast.errors import NowcastError
 from nowcast.units import HKO7_ZR
 
 DAY = 86400
+SIX_MINUTES = np.timedelta64(360, "s")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,8 @@ class Choices:
 
     splits: Iterable[str] | Mapping[str, Iterable[object]] | None = None
     days: Iterable[str] | None = None
-    interval_minutes: float = 6.0
-    tolerance_seconds: float | None = None
+    interval: np.timedelta64 = SIX_MINUTES
+    tolerance: np.timedelta64 | None = None
     compression: str = "blosc_lz4"
     pixel_metres: float | None = None
     center: tuple[float, float] | None = None
@@ -113,23 +114,21 @@ def _stored_metadata(folder: Path) -> Metadata | None:
 
 def _time_grid(choices: Choices, stored: Metadata | None, folder: Path) -> tuple[int, int]:
     """(interval, tolerance) in seconds."""
-    interval = round(choices.interval_minutes * 60)
-    if interval <= 0 or DAY % interval:
+    interval = float(choices.interval / np.timedelta64(1, "s"))
+    if not interval > 0 or DAY % interval or interval % 1:
         raise NowcastError(
-            f"the frame interval is {choices.interval_minutes:g} minutes, expected one that divides a day, "
-            "such as 5 or 6"
+            f"the frame interval is {interval / 60:g} minutes, expected one that divides a day, such as 5 or 6"
         )
     if stored is not None and stored.interval.astype(int) != interval:
         raise NowcastError(
             f"the archive {folder} has a frame every {stored.interval.astype(int) / 60:g} minutes, not every "
-            f"{choices.interval_minutes:g}: one interval per archive, so ingest into a new folder"
+            f"{interval / 60:g}: one interval per archive, so ingest into a new folder"
         )
-    tolerance = interval // 4 if choices.tolerance_seconds is None else round(choices.tolerance_seconds)
-    if not 0 <= tolerance <= interval // 2:
-        raise NowcastError(
-            f"the tolerance is {tolerance} s, expected 0 to {interval // 2} s (half the interval)"
-        )
-    return interval, tolerance
+    half = interval // 2
+    tolerance = interval // 4 if choices.tolerance is None else float(choices.tolerance / np.timedelta64(1, "s"))
+    if not 0 <= tolerance <= half:
+        raise NowcastError(f"the tolerance is {tolerance:g} s, expected 0 to {half:g} s (half the interval)")
+    return int(interval), int(tolerance)
 
 
 def _shape(origin: Hko7Source, listing: Listing, stored: Metadata | None, folder: Path) -> tuple[int, int]:
@@ -168,9 +167,7 @@ def _grid(stored: Metadata | None, folder: Path, shape: tuple[int, int], choices
     return grid
 
 
-def _scheduled(
-    listing: Listing, interval: int, tolerance: int, only: Iterable[str] | None
-) -> list[DaySchedule]:
+def _scheduled(listing: Listing, interval: int, tolerance: int, only: Iterable[str] | None) -> list[DaySchedule]:
     """The days to ingest; NowcastError where no frame fits the time grid or none is on the days asked for."""
     days = schedule(listing.frames, interval, tolerance)
     if not any(day.slots for day in days):
