@@ -132,6 +132,12 @@ class MEmeL(nn.Module):
             self.statistics.begin(z)
             return self._select(self.statistics.deviations(z))
 
+    def scale(self, z: Tensor) -> Tensor:
+        """φ of every neuron of the batch z, (B, …), by the present statistics: (B, neurons)."""
+        with torch.no_grad():
+            self.statistics.begin(z)
+            return self._scale(self.statistics.deviations(z))
+
     def _select(self, deviations: Deviations) -> Selection:
         positions = largest(self._scale(deviations), self.neurons)
         values = self.statistics.mean.reshape(-1)[positions]
