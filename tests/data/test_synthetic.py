@@ -13,18 +13,11 @@ import pytest
 from scipy.stats import norm
 
 from nowcast.data.flow_fields import COARSE, FlowField, Vortex, advect, enlarge
-from nowcast.data.rain_fields import (
-    DETECTION,
-    NO_ECHO,
-    PIXEL_KM,
-    REGIMES,
-    EvolvingField,
-    box_size,
-    rain_frames,
-    regime_of_day,
-)
+from nowcast.data.rain_fields import DETECTION, EvolvingField, box_size, rain_frames
 from nowcast.data.static_echoes import StaticEchoes
-from nowcast.data.synthetic import SyntheticSummary, encode, frame_mask, synthesize
+from nowcast.data.synthetic import SyntheticSummary, synthesize
+from nowcast.data.synthetic_days import encode, frame_mask
+from nowcast.data.weather_regimes import NO_ECHO, PIXEL_KM, REGIMES, regime_of_day
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_SCALE, rain_rate_from_scaled
 
@@ -107,7 +100,7 @@ def test_other_settings_and_fewer_days_are_refused(tmp_path: Path) -> None:
         ({"days": 0}, "days is 0, expected 1"),
         ({"size": 8}, "size is 8, expected 32"),
         ({"frames_per_day": 241}, "frames_per_day is 241, expected 1 to 240"),
-        ({"frame_interval": np.timedelta64(7, "m")}, "420 s, expected 60 to 1800 s and a divisor of the day"),
+        ({"frame_interval": np.timedelta64(7, "m")}, "420 s, expected 1 to 30 whole minutes that divide a day"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(tmp_path: Path, wrong: dict[str, object], sentence: str) -> None:
