@@ -48,7 +48,9 @@ def plainly(command: Callable[..., None]) -> Callable[..., None]:
             typer.echo(f"nowcast: {error.filename} cannot be read or written ({error.strerror})", err=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            typer.echo("\nnowcast: interrupted; everything finished is kept, the same command goes on from there", err=True)
+            typer.echo(
+                "\nnowcast: interrupted; everything finished is kept, the same command goes on from there", err=True
+            )
             raise typer.Exit(130) from None
 
     return wrapped
@@ -84,7 +86,9 @@ def ingest_hko7(
     archive: Annotated[Path, typer.Argument(help="Archive folder to make or to add to.", metavar="ARCHIVE")],
     split: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=YYYY-MM-DD[,YYYY-MM-DD…]: days of a split, instead of the day lists.", metavar="NAME=DAYS"),
+        typer.Option(
+            help="NAME=YYYY-MM-DD[,YYYY-MM-DD…]: days of a split, instead of the day lists.", metavar="NAME=DAYS"
+        ),
     ] = None,
     interval: Annotated[int, typer.Option(min=1, help="Minutes from frame to frame.")] = 6,
     workers: Workers = None,
@@ -113,7 +117,8 @@ def train(
     config: Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="CONFIG")],
     changes: Annotated[list[str] | None, typer.Argument(help="More key=value pairs.", metavar="[KEY=VALUE]...")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one key, such as training.steps=2000.", metavar="KEY=VALUE")
+        list[str] | None,
+        typer.Option("--set", help="Change one key, such as training.steps=2000.", metavar="KEY=VALUE"),
     ] = None,
     archive: Annotated[Path | None, typer.Option(help="Archive to learn from; the same as data.archive.")] = None,
     start_from: Annotated[
@@ -144,7 +149,9 @@ def train(
 def evaluate(
     forecasters: Annotated[
         list[str],
-        typer.Argument(help="Run directories and baselines (persistence, extrapolation, sprog, steps).", metavar="RUN..."),
+        typer.Argument(
+            help="Run directories and baselines (persistence, extrapolation, sprog, steps).", metavar="RUN..."
+        ),
     ],
     split: Annotated[str, typer.Option(help="Split whose windows are forecast: test, valid or train.")] = "test",
     archive: Annotated[Path | None, typer.Option(help="Archive to evaluate on.  [default: the run's own]")] = None,
@@ -164,10 +171,14 @@ def evaluate(
 @app.command()
 @plainly
 def forecast(
-    run: Annotated[str, typer.Argument(help="Run directory, or a baseline (persistence, extrapolation).", metavar="RUN")],
+    run: Annotated[
+        str, typer.Argument(help="Run directory, or a baseline (persistence, extrapolation).", metavar="RUN")
+    ],
     archive: ArchiveArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="netCDF file to write, rain rate in mm/h.")],
-    at: Annotated[str | None, typer.Option(help="Issue time, UTC, such as 2018-07-24T03:30.  [default: latest frame]")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Issue time, UTC, such as 2018-07-24T03:30.  [default: latest frame]")
+    ] = None,
     lead_steps: Annotated[int | None, typer.Option(min=1, help="Frames to forecast.  [default: the model's]")] = None,
     checkpoint: Annotated[str, typer.Option(help="best (on validation) or last.")] = "best",
 ) -> None:
@@ -200,18 +211,22 @@ def animate(
     nowcast = read_forecast(forecast_file)
     seen = None
     if observed is not None:
-        from nowcast.data.archive import Archive
+        from nowcast.forecasting import observed_around
 
-        seen = Archive.open(observed).around(nowcast["issue_time"].values[0], past, nowcast["valid_time"].values.max())
+        seen = observed_around(observed, nowcast, past)
     typer.echo(str(draw(nowcast, output, seen, past_minutes=past, frames_per_second=frames_per_second)))
 
 
 @app.command()
 @plainly
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything the demo makes.")] = Path("demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything the demo makes.")] = Path(
+        "demo"
+    ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic radar and of the weights.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Pretraining steps.  [default: from configs/demo.yaml]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Pretraining steps.  [default: from configs/demo.yaml]")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """The whole path on synthetic radar, in minutes: synthesize, ingest, train, evaluate, forecast, animate."""

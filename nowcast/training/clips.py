@@ -62,15 +62,13 @@ def training_clips(archive: Archive, experiment: Experiment) -> SplitClips:
     return _clips(archive, times, starts, experiment)
 
 
-def validation_clips(archive: Archive, experiment: Experiment) -> SplitClips:
-    """Every window of the validation split, by the fixed protocol; there may be none."""
+def validation_clips(archive: Archive, experiment: Experiment) -> SplitClips | None:
+    """Every window of the validation split, by the fixed protocol; None where the archive has none."""
     data, rules = experiment.data, experiment.evaluation
-    times = archive.split_times("valid") if "valid" in archive.splits else archive.times[:0]
-    if len(times) == 0:
-        starts = archive.times[:0]
-    else:
-        starts = fixed_windows(times, data.observed, data.forecast, rules.stride, rules.max_missing, archive.interval)
-    return _clips(archive, times, starts, experiment)
+    if "valid" not in archive.splits or len(times := archive.split_times("valid")) == 0:
+        return None
+    starts = fixed_windows(times, data.observed, data.forecast, rules.stride, rules.max_missing, archive.interval)
+    return _clips(archive, times, starts, experiment) if len(starts) else None
 
 
 def _clips(archive: Archive, times: np.ndarray, starts: np.ndarray, experiment: Experiment) -> SplitClips:

@@ -43,7 +43,7 @@ class Fit:
         run: the run directory.
         fabric: device, precision and processes.
         model, optimizer: as `fabric.setup` returned them.
-        train, validation: the clips.
+        train, validation: the clips; without validation no checkpoint is the best.
         progress: where to continue.
         show: draw a progress bar.
     """
@@ -55,7 +55,7 @@ class Fit:
         model: nn.Module,
         optimizer: Optimizer,
         train: SplitClips,
-        validation: SplitClips,
+        validation: SplitClips | None,
         progress: Progress,
         show: bool,
     ) -> None:
@@ -84,7 +84,8 @@ class Fit:
             ascii=not _is_terminal(),
         )
         with bar, Interrupt() as interrupt, closing(batches):
-            self._validate_when_due(interrupt)
+            if self._validate_when_due(interrupt):  # an earlier Ctrl-C came in the middle of a validation
+                self._save("last")
             clock = time.perf_counter()
             while progress.step < training.steps:
                 self._step(next(batches).to(self.fabric.device))
@@ -144,9 +145,9 @@ class Fit:
         """Validate after every `validate_every` steps and at the end; True if it was done now."""
         progress, training = self.progress, self.training
         due = progress.step > 0 and (progress.step % training.validate_every == 0 or progress.step == training.steps)
-        if not due or progress.validated_at == progress.step or len(self.validation.starts) == 0:
+        if not due or progress.validated_at == progress.step or self.validation is None:
             return False
-        errors = self._validation_errors(interrupt)
+        errors = self._validation_errors(self.validation, interrupt)
         if errors is None:
             return False
         squared, absolute = errors
@@ -159,12 +160,12 @@ class Fit:
         return True
 
     @torch.no_grad()
-    def _validation_errors(self, interrupt: Interrupt) -> tuple[float, float] | None:
+    def _validation_errors(self, validation: SplitClips, interrupt: Interrupt) -> tuple[float, float] | None:
         """B-MSE and B-MAE over all windows of the validation split; None when interrupted on the way."""
         self.model.eval()
         total, count = torch.zeros(2, dtype=torch.float64), 0
         try:
-            for number, batch in enumerate(self.validation.batches(self.run.experiment.evaluation.batch_size)):
+            for number, batch in enumerate(validation.batches(self.run.experiment.evaluation.batch_size)):
                 if interrupt.asked:
                     return None
                 if number % self.fabric.world_size != self.fabric.global_rank:

@@ -1,0 +1,104 @@
+"""The whole path on synthetic radar: synthesize, ingest, pretrain with MEmeL, fine-tune plainly, score, forecast, show."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from nowcast.data.archive import Archive
+from nowcast.data.ingest import ingest_hko7
+from nowcast.data.synthetic import synthesize
+from nowcast.data.windows import fixed_windows
+from nowcast.errors import NowcastError
+from nowcast.evaluation import evaluate, score_table
+from nowcast.experiment_file import read_experiment, shipped_config
+from nowcast.forecasting import forecast, observed_around
+from nowcast.run import Run
+from nowcast.training import train
+from nowcast.visualization import animate
+
+DAYS, FRAMES_PER_DAY, SIZE = 14, 60, 128
+"""Synthetic radar of the demo: 84 minutes short of a working day each, 128 km wide; seconds to make."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made."""
+
+    archive: Path
+    pretrained: Run
+    finetuned: Run
+    scores: xr.Dataset
+    forecast_file: Path
+    animation: Path
+
+
+def demo(output: str | Path = "demo", *, seed: int = 0, steps: int | None = None, progress: bool = True) -> Demo:
+    """Do everything once, in `output`; what is there already and finished is not done again.
+
+    Args:
+        output: folder to make or to go on in.
+        seed: of the synthetic radar and the weights.
+        steps: pretraining steps, fine-tuning takes a quarter; None takes the shipped experiments' numbers.
+        progress: print what is done, with progress bars.
+    """
+    folder, started = Path(output), time.perf_counter()
+    changes = {"seed": seed, "data.archive": str(folder / "archive")}
+    coarse = {} if steps is None else {"training.steps": steps}
+    fine = {} if steps is None else {"training.steps": max(1, steps // 4)}
+    pretraining = read_experiment(shipped_config("demo.yaml"), {**changes, **coarse})
+    finetuning = read_experiment(
+        shipped_config("demo-finetune.yaml"),
+        {**changes, **fine, "start_from": str(folder / "runs" / pretraining.name)},
+    )
+
+    def tell(text: str) -> None:
+        if progress:
+            print(f"[{time.perf_counter() - started:4.0f} s] {text}", flush=True)
+
+    tell(f"synthesize {DAYS} days of radar")
+    synthesize(folder / "radar", days=DAYS, seed=seed, size=SIZE, frames_per_day=FRAMES_PER_DAY, progress=progress)
+    tell("ingest them into an archive")
+    ingest_hko7(folder / "radar", folder / "archive", progress=progress)
+    tell("pretrain a ConvGRU with MEmeL")
+    pretrained = train(pretraining, folder / "runs", resume=True, progress=progress)
+    tell("fine-tune it plainly")
+    finetuned = train(finetuning, folder / "runs", resume=True, progress=progress)
+    tell("score it on the test days, beside persistence and extrapolation")
+    scores = evaluate([finetuned, "persistence", "extrapolation"], split="test", progress=progress)
+    tell("forecast and animate the rainiest hour of the test days")
+    forecast_file = folder / "nowcast.nc"
+    archive = Archive.open(folder / "archive")
+    issued = forecast(finetuned, archive, forecast_file, at=_rainiest(archive, finetuned))
+    animation = animate(issued, folder / "nowcast.gif", observed_around(archive, issued))
+
+    if progress:
+        print(f"\n{score_table(scores)}\n")
+        for what, path in (
+            ("radar files", folder / "radar"),
+            ("archive", archive.path),
+            ("pretrained with MEmeL", pretrained.path),
+            ("fine-tuned", finetuned.path),
+            ("scores", finetuned.path / "scores.nc"),
+            ("nowcast", forecast_file),
+            ("animation", animation),
+        ):
+            print(f"{what:<22} {path}")
+        tell("done")
+    return Demo(archive.path, pretrained, finetuned, scores, forecast_file, animation)
+
+
+def _rainiest(archive: Archive, run: Run) -> np.datetime64:
+    """Issue time of the test window with the most echo, both before and after it."""
+    data = run.experiment.data
+    times = archive.split_times("test")
+    starts = fixed_windows(times, data.observed, data.forecast, 3, 0, archive.interval)
+    if len(starts) == 0:
+        raise NowcastError(f"{archive.path} has no test window without a gap; choose another seed")
+    lengths = archive.interval * np.arange(data.observed + data.forecast)
+    echo = [archive.read_codes(start + lengths)[0].mean(axis=(1, 2)).min() for start in starts]
+    return np.datetime64(starts[int(np.argmax(echo))] + archive.interval * (data.observed - 1), "s")

@@ -1,0 +1,123 @@
+"""What lies at a path: an archive, a run, a forecast, scores, or radar files not yet ingested."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nowcast.errors import NowcastError
+
+
+def describe(path: str | Path) -> str:
+    """A few readable lines about an archive, run directory, forecast file or score file; NowcastError for others."""
+    path = Path(path)
+    if not path.exists():
+        raise NowcastError(f"{path} does not exist")
+    if (path / "config.yaml").is_file():
+        return _run(path)
+    if (path / "archive.json").is_file():
+        return _archive(path)
+    if path.is_file() and path.suffix == ".nc":
+        return _netcdf(path)
+    if (path / "radarPNG").is_dir():
+        return f"{path}: radar files in the layout of HKO-7; make an archive with: nowcast ingest hko7 {path} ARCHIVE"
+    raise NowcastError(f"{path} is none of archive, run directory, forecast file or score file")
+
+
+def _table(title: str, rows: dict[str, Any]) -> str:
+    width = max(len(name) for name in rows)
+    return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in rows.items())])
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{100 * share:.2f} %"
+
+
+def _archive(path: Path) -> str:
+    from nowcast.data.archive import Archive
+
+    facts = Archive.open(path).summary()
+    splits = ", ".join(f"{n}: {s['days']} days, {s['frames']} frames" for n, s in facts["splits"].items())
+    pixel = facts["pixel_metres"]
+    return _table(
+        f"{path}: radar archive",
+        {
+            "frames": f"{facts['frames']} on {facts['days']} days, every {facts['interval_minutes']:g} min",
+            "time (UTC)": f"{facts['first']} to {facts['last']}",
+            "missing": f"{facts['missing_slots']} slots" + (f", first {facts['missing'][0]}" if facts["missing"] else ""),
+            "grid": "×".join(map(str, facts["shape"])) + (f" pixels of {pixel:.0f} m" if pixel else " pixels")
+            + f", projection {facts['projection']}",
+            "splits": splits or "none",
+            "static mask": f"{facts['static_mask']}, {_percent(facts['static_mask_fraction'])} usable",
+            "valid pixels": _percent(facts["valid_fraction"]),
+            "wet (≥ 0.1 mm/h)": _percent(facts["wet_fraction"]),
+            "heavy (≥ 10 mm/h)": _percent(facts["heavy_fraction"]),
+            "source": facts["source_format"],
+            "size": f"{facts['bytes'] / 2**20:.1f} MiB",
+        },
+    )  # fmt: skip
+
+
+def _run(path: Path) -> str:
+    from nowcast.run import Run
+    from nowcast.training.journal import read_journal
+
+    run = Run.open(path)
+    experiment, log = run.experiment, read_journal(path)
+    validated = [row for row in log if "validation_loss" in row]
+    best = min(validated, key=lambda row: row["validation_loss"], default=None)
+    memel = experiment.model.memel
+    crop = "" if experiment.data.rows is None else f", rows {experiment.data.rows}, columns {experiment.data.columns}"
+    rows = {
+        "archive": experiment.data.archive,
+        "frames": f"{experiment.data.observed} observed → {experiment.data.forecast} forecast{crop}",
+        "network": "ConvGRU, hidden " + ", ".join(str(level.hidden) for level in experiment.model.levels),
+        "MEmeL": "none" if memel is None else f"{', '.join(memel.placement)}; {memel.neurons} neurons, "
+        f"strength {memel.strength:g}",
+        "started from": experiment.start_from or "scratch",
+        "steps": f"{log[-1]['step'] if log else 0} of {experiment.training.steps}",
+        "seed": experiment.seed,
+        "checkpoints": ", ".join(sorted(file.stem for file in run.checkpoints.glob("*.ckpt"))) or "none yet",
+    }  # fmt: skip
+    if best is not None:
+        rows["best validation"] = (
+            f"B-MSE {best['validation_balanced_mse']:.2f}, B-MAE {best['validation_balanced_mae']:.2f} "
+            f"at step {best['step']}"
+        )
+    if (path / "scores.nc").exists():
+        rows["scores"] = path / "scores.nc"
+    return _table(f"{path}: run {experiment.name}", rows)
+
+
+def _netcdf(path: Path) -> str:
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, decode_timedelta=True) as opened:
+            file = opened.load()
+    except (OSError, ValueError) as error:
+        raise NowcastError(f"{path} is no readable netCDF file ({str(error).splitlines()[0][:120]})") from None
+    if "rainfall_rate" in file:
+        lead = file["lead_time"].values.astype("timedelta64[m]").astype(int)
+        rate = file["rainfall_rate"]
+        return _table(
+            f"{path}: nowcast",
+            {
+                "issue time (UTC)": file["forecast_reference_time"].values.astype("datetime64[m]"),
+                "lead times": f"{len(lead)}, +{lead[0]} to +{lead[-1]} min",
+                "grid": f"{file.sizes['y']}×{file.sizes['x']}",
+                "rain rate (mm/h)": f"mean {float(rate.mean()):.3f}, maximum {float(rate.max()):.1f}",
+                "model run": file.attrs.get("model_run", "unknown"),
+                "observed frames": f"{file.attrs.get('observed_frames_used', '?')} used, "
+                f"{file.attrs.get('observed_frames_missing', '?')} missing",
+            },
+        )  # fmt: skip
+    if "balanced_mse" in file:
+        mean = file[["balanced_mse", "balanced_mae"]].mean("lead_time")
+        names = file["forecaster"].values.tolist() if "forecaster" in file.dims else [""]
+        rows = {}
+        for name in names:
+            one = mean.sel(forecaster=name) if name else mean
+            rows[name or "scores"] = f"B-MSE {float(one['balanced_mse']):.2f}, B-MAE {float(one['balanced_mae']):.2f}"
+        return _table(f"{path}: scores, mean over {file.sizes['lead_time']} lead times", rows)
+    raise NowcastError(f"{path} holds neither rainfall_rate (a nowcast) nor balanced_mse (scores)")
