@@ -55,14 +55,13 @@ def main() -> None:
         f"{options.neurons} neuron(s), order {options.order}, torch {torch.__version__}"
     )
     print(f"step without {without:.3f} s, with {with_modules:.3f} s ({options.steps} of each)")
-    print(
-        f"interleaved: +{100 * (with_modules / without - 1):.2f} % (median of ratios of neighbors +{100 * share:.2f} %)"
-    )
+    whole = 100 * (with_modules / without - 1)
+    print(f"interleaved: {whole:+.2f} % of the medians, {100 * share:+.2f} % median of neighboring pairs")
     print(f"isolated: {1000 * alone:.1f} ms a step, +{100 * alone / without:.2f} %")
 
 
 def interleaved(options: argparse.Namespace) -> tuple[float, float, float]:
-    """Median seconds of a training step with and without modules, and the median of the paired differences."""
+    """Median seconds of a step with and without modules, and the median of the paired differences."""
     device = torch.device(options.device)
     memel = MemelConfig(neurons=options.neurons, order=options.order)
     model = EncoderForecaster(ModelConfig(memel=memel)).to(device).train()

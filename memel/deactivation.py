@@ -15,9 +15,9 @@ def monosemantic_scale(z: Tensor, mean: Tensor, variance: Tensor, epsilon: float
     compensation.
 
     z (B, …); mean and variance broadcast to it. Returns φ ≥ 0 of z's shape, in float32 for half inputs,
-    without gradient. A neuron whose denominator is zero (or subnormal) has never been seen to vary and has no
-    scale yet: its φ is 0, so it is not selected before a neuron that has one. Where z is not finite φ is inf
-    or NaN.
+    without gradient. A neuron whose denominator is zero (or too small to invert) has never been seen to vary
+    and has no scale yet: its φ is 0, so it is not selected before a neuron that has one. Where z is not
+    finite φ is inf or NaN.
     """
     with torch.no_grad():
         dtype = torch.promote_types(torch.promote_types(z.dtype, variance.dtype), torch.float32)
@@ -29,8 +29,8 @@ def monosemantic_scale(z: Tensor, mean: Tensor, variance: Tensor, epsilon: float
 
 def inverse_variance(variance: Tensor, epsilon: float) -> Tensor:
     """1 / (variance + ε · mean of variance), and 0 where that has no meaning. Same shape as variance."""
-    denominator = variance + epsilon * variance.mean() if epsilon else variance
-    return torch.where(denominator > torch.finfo(variance.dtype).tiny, denominator.reciprocal(), 0)
+    denominator = torch.add(variance, variance.mean(), alpha=epsilon) if epsilon else variance
+    return denominator.reciprocal().nan_to_num(nan=0.0, posinf=0.0)
 
 
 def most_monosemantic(scale: Tensor, neurons: int = 1) -> Tensor:
@@ -77,7 +77,11 @@ def largest(scale: Tensor, neurons: int) -> Tensor:
         return _largest(scale, neurons)
     chunks = scale.reshape(scale.shape[0], -1, chunk)
     # In ascending order, so that the lowest position among equals stays the lowest among the candidates.
-    best = _largest(chunks.amax(2), neurons).sort(1).values
+    best = _largest(chunks.amax(2), neurons)
+    if neurons == 1:
+        inside = chunks.gather(1, best[:, :, None].expand(-1, -1, chunk)).argmax(2)
+        return torch.add(inside, best, alpha=chunk)
+    best = best.sort(1).values
     candidates = chunks.gather(1, best[:, :, None].expand(-1, -1, chunk)).flatten(1)
     inside = _largest(candidates, neurons)
     return best.gather(1, inside // chunk) * chunk + inside % chunk

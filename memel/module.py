@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from memel.deactivation import DeactivateAt, inverse_variance, largest
+from memel.deviations import Deviations, Neuron
 from memel.replay import Replay, Selection, may_run_again, once, running_again
-from memel.statistics import Deviations, Neuron, Order, RunningMoments
+from memel.statistics import Order, RunningMoments
 
 
 class MEmeL(nn.Module):
@@ -145,20 +146,19 @@ class MEmeL(nn.Module):
         return Selection(positions, values, active)
 
     def _scale(self, deviations: Deviations) -> Tensor:
-        squares = deviations.squares
-        if squares.dim() == 3:
-            squares = squares.mean(2)
-        return squares * inverse_variance(self.statistics.variance.reshape(-1), self.epsilon)
+        squares = deviations.squares.mean(2) if deviations.squares.dim() == 3 else deviations.squares
+        # In place, for nobody needs the squares after their sums: fresh memory costs more than arithmetic.
+        return squares.mul_(inverse_variance(self.statistics.variance.reshape(-1), self.epsilon))
 
     def _inhibiting(self) -> Tensor:
         # A tensor, not a Python number: see RunningMoments._past.
         statistics = self.statistics
         batches = once(statistics.batches) if torch.compiler.is_compiling() else statistics.batches
-        if statistics.order == "paper":
-            started = batches >= self.late_start
-        else:
-            started = batches > statistics.forget_step
-        return started & (statistics.values >= 2)
+        if statistics.order == "reference":
+            return batches > statistics.forget_step
+        # Two batches hold the two values that a variance needs; one or none may not.
+        started = batches >= self.late_start
+        return started if self.late_start >= 2 else started & (statistics.values >= 2)
 
     def extra_repr(self) -> str:
         return (

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from memel.deviations import Deviations, Neuron, by_neuron, deviations
+
 Order = Literal["paper", "reference"]
-Neuron = Literal["position", "channel"]
-
-
-class Deviations(NamedTuple):
-    """A batch seen from the running mean: what both the scale and the next statistics are made of.
-
-    `values` z - mean and `squares` (z - mean)² have shape (B, neurons) or, with pooled channels, (B, C, S).
-    `usable`, bool (B,), is False for a sample that holds a value which is not finite, or too large to square.
-    """
-
-    values: Tensor
-    squares: Tensor
-    usable: Tensor
 
 
 class RunningMoments(nn.Module):
@@ -127,42 +116,25 @@ class RunningMoments(nn.Module):
             self.values, self.batches = self.values.to(z.device), self.batches.to(z.device)
 
     def deviations(self, z: Tensor) -> Deviations:
-        """The batch z, (B, …), around the running mean, in float32 or float64."""
-        # Converting before subtracting: the mixed subtraction of a half tensor is forty times slower on CPU.
-        dtype = torch.promote_types(z.dtype, self.mean.dtype)
-        values = by_neuron(z.detach(), self.neuron).to(dtype) - self._mean_by_neuron()
-        squares = values * values
-        # 2^-20 of the largest number: the sums over a batch and over processes must not overflow either.
-        limit = torch.finfo(dtype).max * 2.0**-20
-        usable = squares.flatten(1).sum(1) <= limit
-        return Deviations(values, squares, usable)
+        """The batch z, (B, …), around the running mean; the statistics stay as they are."""
+        return deviations(z, self.mean, self.neuron)
 
-    def _mean_by_neuron(self) -> Tensor:
-        mean = self.mean.reshape(-1)
-        return mean[:, None] if self.neuron == "channel" else mean
-
-    def absorb_deviations(self, deviations: Deviations) -> None:
+    def absorb_deviations(self, batch: Deviations) -> None:
         """Take in a batch already seen from the present mean, in one step of the recursion of Lemma 3.2.
 
         With Σd and Σd² around the old mean, w values of past and b new ones:
         mean += Σd / (w + b);  variance = ((w - 1) variance + Σd² - (Σd)² / (w + b)) / (w + b - 1),
         which is Eq. 8-9 with both squares collected: one difference, and that of numbers of the same size.
         """
-        values, squares, usable = deviations
-        if not _known_usable(usable):
-            keep = usable.reshape(-1, *(1,) * (values.dim() - 1))
-            values, squares = torch.where(keep, values, 0), torch.where(keep, squares, 0)
-        over = [0, *range(2, values.dim())]
-        total, total_squares, arrived = values.sum(over), squares.sum(over), usable.sum()
+        total, total_squares, arrived = batch.total, batch.total_squares, batch.arrived
         if self._shared():
-            total, total_squares, arrived = _over_processes(total, total_squares, arrived)
-        arrived = arrived * values[0, 0].numel() if values.dim() > 2 else arrived
-
+            pooled = math.prod(batch.squares.shape[2:])
+            total, total_squares, arrived = _over_processes(total, total_squares, arrived, pooled)
         past = self._past(arrived)
-        count = (past + arrived).clamp(min=1).to(total.dtype)
-        freedom = (past + arrived - 1).clamp(min=1).to(total.dtype)
-        shift = total / count
-        spread = (total_squares - total * shift).clamp_(min=0) / freedom
+        count = past + arrived
+        freedom = (count - 1).clamp(min=1)
+        shift = total / count.clamp(min=1)
+        spread = torch.addcmul(total_squares, total, shift, value=-1).clamp_(min=0) / freedom
         kept = (past - 1).clamp(min=0).to(total.dtype) / freedom
         # In place: DistributedDataParallel and functional_call hold these very tensors.
         self.mean.add_(shift.reshape(self.mean.shape))
@@ -203,21 +175,12 @@ class RunningMoments(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
 
 
-def by_neuron(z: Tensor, neuron: Neuron) -> Tensor:
-    """z, (B, …), in logical order, whatever its strides: (B, neurons), or (B, C, S) for channels."""
-    if neuron == "channel":
-        return z.reshape(*z.shape[:2], math.prod(z.shape[2:]))
-    return z.reshape(z.shape[0], math.prod(z.shape[1:]))
-
-
-def _known_usable(usable: Tensor) -> bool:
-    # Reading the answer is free on CPU and saves two slow passes; elsewhere it would stop the device's queue.
-    return not torch.compiler.is_compiling() and usable.device.type == "cpu" and bool(usable.all())
-
-
-def _over_processes(total: Tensor, total_squares: Tensor, arrived: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    # One message; the count of samples (not of values) is exact as a float32.
-    message = torch.cat([total, total_squares, arrived.to(total.dtype)[None]])
+def _over_processes(
+    total: Tensor, total_squares: Tensor, arrived: Tensor, pooled: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    # One message. The count travels as samples, each of `pooled` values: small enough to be exact as a
+    # float32.
+    message = torch.cat([total, total_squares, (arrived // pooled).to(total.dtype)[None]])
     dist.all_reduce(message)
     sums, sums_of_squares, samples = message.split([total.shape[0], total.shape[0], 1])
-    return sums, sums_of_squares, samples[0].to(arrived.dtype)
+    return sums, sums_of_squares, samples[0].to(arrived.dtype) * pooled

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from memel.deactivation import inverse_variance
+from memel.deviations import by_neuron
 from memel.module import MEmeL
 from memel.replay import Replay, Selection
-from memel.statistics import by_neuron
 
 
 @dataclass(frozen=True)
