@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nowcast.data.dayfile import CHUNK_FRAMES
+from nowcast.data.compression import CHUNK_FRAMES
 from nowcast.data.gaps import Times
 from nowcast.data.index import FrameIndex, read_index
 from nowcast.data.masks import FLAG_MEANINGS
@@ -119,10 +119,7 @@ class Archive:
     def split_times(self, split: str) -> Times:
         """Times of the frames on the days of a split, datetime64[s]; NowcastError lists the splits there are."""
         if split not in self.splits:
-            there = (
-                ", ".join(self.splits)
-                or "none; name days at ingestion, for example train=2018-07-21,2018-07-22"
-            )
+            there = ", ".join(self.splits) or "none; name days at ingestion, for example train=2018-07-21,2018-07-22"
             raise NowcastError(f"the archive {self.path} has no split {split!r}, its splits are: {there}")
         return self.times[np.isin(self.times.astype("datetime64[D]"), self.splits[split])]
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nowcast.data.dayfile import Compression, day_path, write_day
+from nowcast.data.compression import Compression
+from nowcast.data.dayfile import day_path, write_day
 from nowcast.data.grid import Grid
 from nowcast.data.hko7_day import FrameReader
 from nowcast.data.index import DIGEST, REPORT, DayFacts
@@ -70,9 +71,7 @@ def run_jobs(
     # A log file wants a line now and then, a terminal a moving bar.
     pace = 0.1 if sys.stderr.isatty() else 10.0
     total = sum(job.day.found for job in jobs)
-    with tqdm(
-        total=total, unit=" frames", desc="ingest", disable=not progress or not jobs, mininterval=pace
-    ) as bar:
+    with tqdm(total=total, unit=" frames", desc="ingest", disable=not progress or not jobs, mininterval=pace) as bar:
         for job, facts in _run(jobs, settings, count):
             bar.update(job.day.found)
             yield job, facts

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast.data.compression import CHUNK_FRAMES, Compression, compression_options
 from nowcast.data.gaps import Times, seconds
 from nowcast.data.grid import Grid
 from nowcast.data.masks import DOUBTFUL, FLAG_MEANINGS, UNSEEN, USABLE
 from nowcast.data.whole_files import whole_file
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_SCALE
-
-Compression = Literal["blosc_lz4", "zstd", "zlib"]
-COMPRESSIONS: tuple[Compression, ...] = ("blosc_lz4", "zstd", "zlib")
-"""Fastest to read first. zlib is read by every netCDF-4 tool; the others need netCDF-C ≥ 4.9 with its plugins, as
-the netCDF4 and conda-forge packages have."""
-
-CHUNK_FRAMES = 10
-"""Frames per chunk: random 20-frame clips read fastest with 10 (docs/data.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,52 +50,47 @@ def write_day(
     """Write one day; an interrupted call leaves nothing. `attributes` become global attributes of the file.
 
     Nothing in the file depends on when or by whom it was written, so the same frames give the same file.
+    NowcastError where it cannot be written.
     """
-    rows, columns = grid.shape
-    with whole_file(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
-        file.setncatts({"Conventions": "CF-1.10", **attributes})
-        file.createDimension("time", len(content.times))
-        write_grid(file, grid)
-        time = file.createVariable("time", "i8", ("time",))
-        time.setncatts(
-            {
-                "standard_name": "time",
-                "units": "seconds since 1970-01-01 00:00:00",
-                "calendar": "standard",
-                "axis": "T",
-            }
-        )
-        time[:] = seconds(content.times)
-        options = {
-            **_filter(compression),
-            "chunksizes": (min(CHUNK_FRAMES, len(content.times)), rows, columns),
-        }
-        reflectivity = file.createVariable("reflectivity", "u1", ("time", "y", "x"), **options)
-        reflectivity.setncatts(
-            {
-                "standard_name": "equivalent_reflectivity_factor",
-                "long_name": "radar reflectivity",
-                "units": "dBZ",
-                "scale_factor": np.float32((HKO7_SCALE.maximum - HKO7_SCALE.minimum) / 255),
-                "add_offset": np.float32(HKO7_SCALE.minimum),
-                "comment": "the lowest value means that the radar saw no echo, where valid is not unseen",
-                "ancillary_variables": "valid",
-                **mapping_attribute(grid),
-            }
-        )
-        valid = file.createVariable("valid", "u1", ("time", "y", "x"), **options)
-        valid.setncatts({"long_name": "where the radar can see", **flag_attributes(grid)})
-        seen = file.createVariable("ever_usable", "u1", ("y", "x"), compression="zlib")
-        seen.setncatts(
-            {"long_name": "1 where at least one frame of the day was usable", **mapping_attribute(grid)}
-        )
-        for variable, values in (
-            (reflectivity, content.codes),
-            (valid, content.flags),
-            (seen, (content.flags == USABLE).any(axis=0).astype(np.uint8)),
-        ):
-            variable.set_auto_maskandscale(False)
-            variable[:] = values
+    try:
+        with whole_file(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+            file.setncatts({"Conventions": "CF-1.10", **attributes})
+            _write(file, content, grid, compression)
+    except RuntimeError as error:  # what the netCDF library says of a full disk
+        raise NowcastError(f"cannot write {path} ({error}); is the disk full?") from error
+
+
+def _write(file: netCDF4.Dataset, content: DayContent, grid: Grid, compression: Compression) -> None:
+    file.createDimension("time", len(content.times))
+    write_grid(file, grid)
+    time = file.createVariable("time", "i8", ("time",))
+    time.setncatts({"standard_name": "time", "axis": "T", "calendar": "standard"})
+    time.units = "seconds since 1970-01-01 00:00:00"
+    time[:] = seconds(content.times)
+    for name, values, attributes in (
+        ("reflectivity", content.codes, _REFLECTIVITY | mapping_attribute(grid)),
+        ("valid", content.flags, {"long_name": "where the radar can see", **flag_attributes(grid)}),
+    ):
+        options = compression_options(compression, values)
+        chunk = (min(CHUNK_FRAMES, len(values)), *grid.shape)
+        field = file.createVariable(name, "u1", ("time", "y", "x"), chunksizes=chunk, **options)
+        field.set_auto_maskandscale(False)
+        field.setncatts(attributes)
+        field[:] = values
+    seen = file.createVariable("ever_usable", "u1", ("y", "x"), compression="zlib")
+    seen.setncatts({"long_name": "1 where a frame of the day was usable", **mapping_attribute(grid)})
+    seen[:] = (content.flags == USABLE).any(axis=0).astype(np.uint8)
+
+
+_REFLECTIVITY = {
+    "standard_name": "equivalent_reflectivity_factor",
+    "long_name": "radar reflectivity",
+    "units": "dBZ",
+    "scale_factor": np.float32((HKO7_SCALE.maximum - HKO7_SCALE.minimum) / 255),
+    "add_offset": np.float32(HKO7_SCALE.minimum),
+    "comment": "the lowest value means that the radar saw no echo, where valid is not unseen",
+    "ancillary_variables": "valid",
+}
 
 
 def open_day(path: Path) -> netCDF4.Dataset:
@@ -148,19 +136,3 @@ def flag_attributes(grid: Grid) -> dict[str, Any]:
     """CF attributes of a variable of flags."""
     values = np.array([UNSEEN, USABLE, DOUBTFUL], np.uint8)
     return {"flag_values": values, "flag_meanings": FLAG_MEANINGS, **mapping_attribute(grid)}
-
-
-def check_compression(compression: str) -> None:
-    """NowcastError where this compression is unknown, or the installed netCDF4 was built without it."""
-    if compression not in COMPRESSIONS:
-        raise NowcastError(f"compression is {compression!r}, expected one of {', '.join(COMPRESSIONS)}")
-    built_with = {"blosc_lz4": "__has_blosc_support__", "zstd": "__has_zstandard_support__"}
-    if compression in built_with and not getattr(netCDF4, built_with[compression], False):
-        raise NowcastError(f"this netCDF4 package was built without {compression}; choose compression zlib")
-
-
-def _filter(compression: Compression) -> dict[str, Any]:
-    """Options of createVariable. Shuffling bytes or bits makes 8-bit fields slower and larger."""
-    if compression == "blosc_lz4":
-        return {"compression": "blosc_lz4", "complevel": 5, "blosc_shuffle": 0, "shuffle": False}
-    return {"compression": compression, "complevel": 1, "shuffle": False}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nowcast.data.compression import Compression, check_compression
 from nowcast.data.day_jobs import DayJob, Settings, run_jobs
-from nowcast.data.dayfile import Compression, check_compression
 from nowcast.data.hko7 import Hko7Source
 from nowcast.data.index import (
     DayFacts,
