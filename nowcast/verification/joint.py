@@ -145,6 +145,7 @@ def _fill(
     squared: NDArray[np.float64],
 ) -> None:
     """Fill the totals per edge reached (index 0: every valid pixel); fields are (frames, pixels)."""
+    d: float
     frames, pixels = forecast.shape
     nowhere = np.float32(-np.inf)
     seen = np.empty(_BLOCK, np.float32)
