@@ -39,6 +39,9 @@ REGIMES = (
 
 
 def regime_of_day(seed: int, day: int) -> Regime:
-    """Every block of four days shows each regime once, in an order that the seed shuffles."""
-    order = np.random.default_rng([seed, 0, day // len(REGIMES)]).permutation(len(REGIMES))
-    return REGIMES[order[day % len(REGIMES)]]
+    """The seed shuffles the regimes; every block of four days shows each once, shifted by one every twelve days.
+
+    Two days of a split that are six days apart, as in SPLIT_CYCLE, therefore differ: no split is all scattered cells.
+    """
+    order = np.random.default_rng([seed, 0]).permutation(len(REGIMES))
+    return REGIMES[order[(day + day // 12) % len(REGIMES)]]

@@ -313,11 +313,15 @@ def test_boxes_exceed_their_windows() -> None:
         assert box >= max(256, 1.33 * size) and box % COARSE == 0
 
 
-def test_every_block_of_four_days_shows_every_weather() -> None:
+def test_every_block_of_four_days_shows_every_weather_and_splits_are_varied() -> None:
     orders = set()
-    for block in range(8):
-        names = [regime_of_day(5, 4 * block + day).name for day in range(4)]
-        assert sorted(names) == sorted(regime.name for regime in REGIMES)
+    for seed in range(8):
+        names = [regime_of_day(seed, day).name for day in range(24)]
+        for block in range(0, 24, 4):
+            assert sorted(names[block : block + 4]) == sorted(regime.name for regime in REGIMES)
+        for first in (1, 2):  # the days of valid and test
+            assert len({names[day] for day in range(first, 24, 6)}) == len(REGIMES)
+            assert names[first] != names[first + 6]
         orders.add(tuple(names))
     assert len(orders) > 1
 
