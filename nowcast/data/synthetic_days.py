@@ -112,7 +112,10 @@ def encode(reflectivity: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _faults(rng: np.random.Generator, day: int, count: int) -> tuple[set[int], int | None, int | None]:
-    """Frames of a day that are missing, truncated and without mask, never the first one nor more than a twelfth."""
+    """Frames of a day that are missing, truncated and without mask.
+
+    Never the first frame; lone missing frames are at most a twentieth of the day, an outage comes on top.
+    """
     if count < 10:
         return set(), None, None
     order = (rng.permutation(count - 1) + 1).tolist()
