@@ -199,7 +199,9 @@ def forecast(
         hint = f"the last frame before it is {before[-1]}" if len(before) else f"the first is {archive.times[0]}"
         raise NowcastError(f"{archive.path} holds no frame at {issue_time} UTC; {hint}")
     wanted = issue_time - archive.interval * np.arange(nowcaster.observed_frames - 1, -1, -1)
-    nowcast = nowcaster(archive.dataset(wanted[np.isin(wanted, archive.times)]), lead_steps)
+    observed = archive.dataset(wanted[np.isin(wanted, archive.times)])
+    observed.attrs["frame_interval_seconds"] = int(archive.interval.astype("timedelta64[s]").astype(int))
+    nowcast = nowcaster(observed, lead_steps)
     nowcast.attrs["archive"] = archive.path.name
     if output is not None:
         write_forecast(nowcast, output)

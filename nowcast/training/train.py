@@ -16,6 +16,7 @@ from nowcast.models import EncoderForecaster, load_checkpoint, start_from
 from nowcast.run import Run
 from nowcast.training.clips import open_archive, training_clips, validation_clips
 from nowcast.training.fit import Fit, Progress
+from nowcast.training.memory import keep_freed_memory
 
 MAY_CHANGE = frozenset(
     {
@@ -52,6 +53,8 @@ def train(experiment: Experiment, runs: str | Path = "runs", *, resume: bool = F
     archive = open_archive(experiment)
     clips, validation = training_clips(archive, experiment), validation_clips(archive, experiment)
     fabric = _fabric(experiment.training)
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     run, saved = _begun(experiment, Path(runs), resume, fabric)
 
     # Weights depend on the seed alone, and the caller's random numbers on us not at all.
