@@ -2,13 +2,15 @@
 
     python -m benchmarks.memel_cost --batch 16 --steps 5 --threads 1 --precision fp32
 
-Prints two independent answers. *Interleaved*: steps of one model with and without its six modules (detached
-by setting them to evaluation mode, where they return their argument) alternate, so that a busy machine slows
-both; the ratio of the medians carries the noise of whole steps. *Isolated*: the calls of the modules alone,
-forward and backward, on states of the same shapes and as many as in a step, against the median step without
+Prints three independent answers. *Interleaved*: steps of one model with and without its six modules (put into
+evaluation mode, where they return their argument) alternate, so that a busy machine slows both; the ratio
+carries the noise of whole steps. *In place* (CPU only): the time inside the modules in these steps, forward,
+with caches as cold as the convolutions leave them, and with the isolated backward added. *Isolated*: the
+calls of the modules alone, forward and backward, on states of the same shapes and as many as in a step,
+against the median step without
 them: a small number measured for itself, though with warmer caches.
 
-CPU time of the process is measured on CPU, and wall time between synchronizations on CUDA.
+Times are CPU time of the process on CPU, and wall time between synchronizations on CUDA.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import nn
 
 from memel import MEmeL
 from nowcast.config import MemelConfig, ModelConfig
@@ -48,8 +49,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    with_modules, without, share = interleaved(options)
-    alone = isolated(options)
+    with_modules, without, share, inside = interleaved(options)
+    forward, backward = isolated(options)
     print(
         f"batch {options.batch}, {options.precision}, {options.device}, {options.threads} thread(s), "
         f"{options.neurons} neuron(s), order {options.order}, torch {torch.__version__}"
@@ -57,11 +58,13 @@ def main() -> None:
     print(f"step without {without:.3f} s, with {with_modules:.3f} s ({options.steps} of each)")
     whole = 100 * (with_modules / without - 1)
     print(f"interleaved: {whole:+.2f} % of the medians, {100 * share:+.2f} % median of neighboring pairs")
-    print(f"isolated: {1000 * alone:.1f} ms a step, +{100 * alone / without:.2f} %")
+    answers = {"in place": inside + backward, "isolated": forward + backward}
+    for name, seconds in answers.items():
+        print(f"{name}: {1000 * seconds:.1f} ms a step, {100 * seconds / without:+.2f} %")
 
 
-def interleaved(options: argparse.Namespace) -> tuple[float, float, float]:
-    """Median seconds of a step with and without modules, and the median of the paired differences."""
+def interleaved(options: argparse.Namespace) -> tuple[float, float, float, float]:
+    """Median seconds of a step with and without modules, median of the paired ratios, seconds inside modules."""
     device = torch.device(options.device)
     memel = MemelConfig(neurons=options.neurons, order=options.order)
     model = EncoderForecaster(ModelConfig(memel=memel)).to(device).train()
@@ -78,39 +81,58 @@ def interleaved(options: argparse.Namespace) -> tuple[float, float, float]:
         (forecast.float() - later).square().mean().backward()
         optimizer.step()
 
+    entered, inside = [0.0], [0.0]
+
+    def enter(*_: Any) -> None:
+        entered[0] = time.process_time()
+
+    def leave(*_: Any) -> None:
+        inside[0] += time.process_time() - entered[0]
+
+    for module in modules:
+        module.register_forward_pre_hook(enter)
+        module.register_forward_hook(leave)
     seconds: dict[bool, list[float]] = {True: [], False: []}
+    spent: list[float] = []
     for index in range(2 * options.steps + 2):
         # 0 1 1 0 0 1 1 0 …: neither kind always follows the other
         inhibiting = (index + 1) // 2 % 2 == 1
         for module in modules:
             module.train(inhibiting)
+        inside[0] = 0.0
         seconds[inhibiting].append(timed(step, device))
+        if inhibiting:
+            spent.append(inside[0])
     assert all(int(module.statistics.batches) == 10 * (options.steps + 1) for module in modules)
     pairs = zip(seconds[True][1:], seconds[False][1:], strict=True)
     share = statistics.median(a / b - 1 for a, b in pairs)
-    return statistics.median(seconds[True][1:]), statistics.median(seconds[False][1:]), share
+    medians = [statistics.median(seconds[kind][1:]) for kind in (True, False)]
+    return medians[0], medians[1], share, statistics.median(spent[1:])
 
 
-def isolated(options: argparse.Namespace, repeats: int = 15) -> float:
-    """Median seconds of all calls that a step makes of its six modules, forward and backward."""
+def isolated(options: argparse.Namespace, repeats: int = 15) -> tuple[float, float]:
+    """Median seconds of all calls that a step makes of its six modules: forward, backward."""
     device = torch.device(options.device)
-    calls: list[tuple[nn.Module, torch.Tensor]] = []
-    states = ((64, 24), (192, 8), (192, 4))
-    for channels, size in states * 2:  # encoder and forecaster
+    calls: list[tuple[MEmeL, torch.Tensor]] = []
+    for channels, size in ((64, 24), (192, 8), (192, 4)) * 2:  # encoder and forecaster
         memel = MEmeL(neurons=options.neurons, order=options.order).to(device)
         shape = (options.batch, channels, size, size)
         # The gates, and so the states that MEmeL sees, are float32 under autocast too.
         calls += [(memel, torch.randn(shape, device=device, requires_grad=True)) for _ in range(10)]
-    arriving = {z.shape: torch.randn(z.shape, device=device) for _, z in calls}
+    states = [z for _, z in calls]
+    arriving = {z.shape: torch.randn(z.shape, device=device) for z in states}
+    results: list[torch.Tensor] = []
 
-    def step() -> None:
-        with autocast(options):
-            results = [memel(z) for memel, z in calls]
-        torch.autograd.grad(results, [z for _, z in calls], [arriving[z.shape] for _, z in calls])
+    def forward() -> None:
+        results[:] = [memel(z) for memel, z in calls]
 
-    for _ in range(2):
-        step()  # past the late start
-    return statistics.median(timed(step, device) for _ in range(repeats))
+    def backward() -> None:
+        torch.autograd.grad(results, states, [arriving[z.shape] for z in states])
+
+    seconds = [(timed(forward, device), timed(backward, device)) for _ in range(repeats + 2)][
+        2:
+    ]  # late start
+    return statistics.median(s for s, _ in seconds), statistics.median(s for _, s in seconds)
 
 
 def autocast(options: argparse.Namespace) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import torch
@@ -133,6 +134,10 @@ class DeactivateAt(torch.autograd.Function):
             return torch.where(_fit(active, old), -ctx.strength * old, old)
 
         return _change(gradient, positions, scale, ctx.channel), None, None, None, None, None
+
+
+# apply() asks for the signature at every call, and working it out takes longer than the deactivation itself.
+DeactivateAt.forward.__signature__ = inspect.signature(DeactivateAt.forward)  # type: ignore[attr-defined]
 
 
 def _fit(small: Tensor, old: Tensor) -> Tensor:
