@@ -214,6 +214,6 @@ def _difference_of_counts(score: str, leads: int) -> Callable[[Array], Array]:
         values = _BY_COUNTS[score](*np.moveaxis(counts, -1, 0))
         both = np.isfinite(values).all(axis=-2, keepdims=True)  # lead times at which both are defined
         kept = np.where(both, values, 0).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
-        return np.where(both[..., 0, :].any(axis=-1), kept[..., 0] - kept[..., 1], np.nan)
+        return np.where(both.sum(axis=(-2, -1)) > 0, kept[..., 0] - kept[..., 1], np.nan)
 
     return difference

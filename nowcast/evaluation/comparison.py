@@ -1,0 +1,186 @@
+"""Everything that is summed up while forecasters are compared: per lead time, and per window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nowcast.errors import NowcastError
+from nowcast.evaluation.unknown import known
+from nowcast.units import THRESHOLDS, rain_rate_from_scaled
+from nowcast.verification import (
+    EnsembleScores,
+    FractionsSkill,
+    GradientDifference,
+    Scorecard,
+    SpectralAgreement,
+    StructuralSimilarity,
+)
+from nowcast.verification.scorecard import balanced_sums, contingency_counts
+from nowcast.verification.streaming import StreamingScore, ratio
+
+FAMILIES = ("basic", "gdl", "fss", "ssim", "spectrum", "ensemble")
+"""Score families: balanced, plain and categorical scores (always), and those that cost more."""
+
+_SHARED = ("sequences", "valid_pixels")
+_BY_WINDOW = ("forecaster", "issue_time", "lead_time")
+
+
+class Comparison:
+    """Scores of several forecasters on the same windows: update → merge → dataset.
+
+    Args:
+        names: the forecasters, in the order of the result.
+        lead_steps: number of forecast frames.
+        shape: (H, W) of the scored part of the frames.
+        frame_interval: timedelta64.
+        thresholds: rain rates in mm/h.
+        families: which of `FAMILIES` to compute.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        lead_steps: int,
+        shape: tuple[int, int],
+        frame_interval: np.timedelta64 | None = None,
+        thresholds: Sequence[float] = THRESHOLDS,
+        families: Sequence[str] = FAMILIES,
+    ) -> None:
+        for family in families:
+            if family not in FAMILIES:
+                raise NowcastError(f"{family!r} is no family of scores; expected some of {', '.join(FAMILIES)}")
+        self.names, self.lead_steps, self.shape = list(names), lead_steps, shape
+        self.frame_interval, self.thresholds, self.families = frame_interval, thresholds, tuple(families)
+        self.cards = {name: Scorecard(lead_steps, thresholds, frame_interval) for name in names}
+        self.others: dict[str, list[StreamingScore]] = {name: self._field_scores() for name in names}
+        self.ensembles: dict[str, EnsembleScores] = {}
+        self.pixels = {key: np.zeros(lead_steps, np.int64) for key in ("valid", "scored", *self._knowns())}
+        self.windows: dict[str, list[NDArray[Any]]] = {}
+
+    def update(
+        self, issue_times: NDArray[np.datetime64], forecasts: Mapping[str, Tensor], observation: Tensor,
+        valid: Tensor, scored: Tensor, unsettled: Mapping[str, Tensor],
+    ) -> None:  # fmt: skip
+        """Add a batch of windows.
+
+        Args:
+            issue_times: datetime64 (B,).
+            forecasts: name → (B, T, 1, H, W) or members (M, B, T, 1, H, W); no NaN where `scored`.
+            observation: scaled reflectivity (B, T, 1, H, W).
+            valid: bool, True = the observation is usable.
+            scored: bool, True = score this pixel; a part of `valid`.
+            unsettled: the forecasts as they were issued, NaN = unknown.
+        """
+        self._count("valid", valid)
+        self._count("scored", scored)
+        self._remember("issue_time", np.asarray(issue_times, "datetime64[s]"))
+        self._remember("window_rain_rate", _mean_rain_rate(observation, scored))
+        self._remember("window_valid_pixels", scored.sum((2, 3, 4)).cpu().numpy())
+        for name in self.names:
+            self._count(f"known {name}", valid & known(unsettled[name]))
+            try:
+                self._update_one(name, forecasts[name], observation, scored)
+            except ValueError as error:
+                raise NowcastError(f"{name} cannot be scored: {error}") from error
+
+    def _update_one(self, name: str, forecast: Tensor, observation: Tensor, scored: Tensor) -> None:
+        if forecast.ndim == 6:
+            if "ensemble" in self.families:
+                members = self.ensembles.setdefault(name, self._ensemble_scores(len(forecast)))
+                members.update(forecast, observation, scored)
+            forecast = forecast.mean(dim=0)
+        card = self.cards[name]
+        joint = card.joint(forecast, observation, scored)
+        card.add(joint)
+        squared, absolute = balanced_sums(joint)
+        self._remember(f"window_balanced_mse {name}", squared)
+        self._remember(f"window_balanced_mae {name}", absolute)
+        for count, values in contingency_counts(joint, card.thresholds).items():
+            self._remember(f"window_{count} {name}", values.astype(np.int32))
+        for score in self.others[name]:
+            score.update(forecast, observation, scored)  # type: ignore[attr-defined]
+
+    def merge(self, other: Self) -> Self:
+        """Add the windows of another comparison of the same forecasters (another worker's part); returns self."""
+        if other.names != self.names:
+            raise ValueError(f"cannot merge forecasters {other.names} into {self.names}")
+        for name in self.names:
+            self.cards[name].merge(other.cards[name])
+            for mine, theirs in zip(self.others[name], other.others[name], strict=True):
+                mine.merge(theirs)
+        for name, theirs in other.ensembles.items():
+            self.ensembles.setdefault(name, self._ensemble_scores(theirs.members)).merge(theirs)
+        for key, total in self.pixels.items():
+            total += other.pixels[key]
+        for key, parts in other.windows.items():
+            self.windows.setdefault(key, []).extend(parts)
+        return self
+
+    def dataset(self) -> xr.Dataset:
+        """All scores with a `forecaster` dimension; `window_…` holds what every window (issue_time) adds."""
+        parts = []
+        for name in self.names:
+            scores = [self.cards[name], *self.others[name], *([self.ensembles[name]] if name in self.ensembles else [])]
+            one = xr.merge([score.dataset() for score in scores], combine_attrs="drop_conflicts", join="outer")
+            one["known"] = ("lead_time", ratio(self.pixels[f"known {name}"], self.pixels["valid"]))
+            parts.append(one.assign(self._window_variables(name)))
+        shared = parts[0][list(_SHARED)]
+        names = xr.Variable("forecaster", np.array(self.names, dtype=object))
+        whole = xr.concat([part.drop_vars(_SHARED) for part in parts], names, join="outer", data_vars="all")
+        whole = whole.assign(shared).assign(
+            coverage=("lead_time", ratio(self.pixels["scored"], self.pixels["valid"]), {"long_name": "share scored"}),
+            window_rain_rate=(_BY_WINDOW[1:], self._windows("window_rain_rate"), {"units": "mm h-1"}),
+            window_valid_pixels=(_BY_WINDOW[1:], self._windows("window_valid_pixels").astype(np.int32)),
+        )
+        whole["known"].attrs["long_name"] = "share of valid pixels the forecaster knows"
+        whole = whole.assign_coords(issue_time=("issue_time", self._windows("issue_time").astype("datetime64[ns]")))
+        return whole.sortby("issue_time")
+
+    def _window_variables(self, name: str) -> dict[str, Any]:
+        variables: dict[str, Any] = {}
+        for error in ("balanced_mse", "balanced_mae"):
+            variables[f"window_{error}"] = (_BY_WINDOW[1:], self._windows(f"window_{error} {name}"))
+        for count in ("hits", "misses", "false_alarms", "correct_negatives"):
+            values = self._windows(f"window_{count} {name}")
+            variables[f"window_{count}"] = ((*_BY_WINDOW[1:], "threshold"), values)
+        return variables
+
+    def _field_scores(self) -> list[StreamingScore]:
+        common = self.lead_steps, self.frame_interval
+        makers: dict[str, Any] = {
+            "gdl": lambda: GradientDifference(*common),
+            "fss": lambda: FractionsSkill(self.lead_steps, self.thresholds, frame_interval=self.frame_interval),
+            "ssim": lambda: StructuralSimilarity(*common),
+            "spectrum": lambda: SpectralAgreement(self.lead_steps, self.shape, self.frame_interval),
+        }
+        return [make() for family, make in makers.items() if family in self.families]
+
+    def _ensemble_scores(self, members: int) -> EnsembleScores:
+        return EnsembleScores(self.lead_steps, members, self.thresholds, self.frame_interval)
+
+    def _knowns(self) -> list[str]:
+        return [f"known {name}" for name in self.names]
+
+    def _count(self, key: str, pixels: Tensor) -> None:
+        self.pixels[key] += pixels.sum((0, 2, 3, 4)).cpu().numpy()
+
+    def _remember(self, key: str, values: NDArray[Any]) -> None:
+        self.windows.setdefault(key, []).append(values)
+
+    def _windows(self, key: str) -> NDArray[Any]:
+        return np.concatenate(self.windows[key])
+
+
+def _mean_rain_rate(observation: Tensor, scored: Tensor) -> NDArray[np.float32]:
+    """Mean observed rain rate of the scored pixels of every frame, mm/h (B, T); NaN where there is none."""
+    codes = torch.round(observation.clamp(0, 1) * 255).long().masked_fill(~scored, 0)  # a table is faster than a power
+    table = torch.from_numpy(rain_rate_from_scaled(np.arange(256) / 255)).to(observation.device)
+    total = table[codes].sum((2, 3, 4)).cpu().numpy()
+    return ratio(total, scored.sum((2, 3, 4)).cpu().numpy()).astype(np.float32)

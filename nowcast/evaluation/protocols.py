@@ -1,0 +1,136 @@
+"""The benchmark's two protocols: in which order forecasters are called, and what they may learn from on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from nowcast.errors import NowcastError
+from nowcast.forecaster import Forecaster, OnlineForecaster
+from nowcast.sequence import RadarSequence
+
+Times = NDArray[np.datetime64]
+PROTOCOLS = ("fixed", "online")
+
+
+class Clips(Protocol):
+    """Where frames come from; `nowcast.data.clips.ClipStore` is one."""
+
+    def sequence(self, starts: ArrayLike, observed: int, forecast: int) -> RadarSequence:
+        """The clips that start at `starts` (datetime64, B of them)."""
+        ...
+
+
+@runtime_checkable
+class EnsembleForecaster(Forecaster, Protocol):
+    """A forecaster with members; called, it gives their mean."""
+
+    def ensemble(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
+        """The members (M, B, lead_steps, 1, H, W), scaled reflectivity, NaN where the forecaster cannot know."""
+        ...
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of an evaluation.
+
+    Attributes:
+        clips: where the frames come from.
+        starts: first frame of every window, datetime64[s], ascending (`nowcast.data.windows.fixed_windows`).
+        observed, forecast: frames of a window before and after its issue.
+        interval: frame interval, timedelta64.
+        stride: frames between the windows of an episode; the frames that arrive at a time in the online protocol.
+    """
+
+    clips: Clips
+    starts: Times
+    observed: int
+    forecast: int
+    interval: np.timedelta64
+    stride: int = 5
+
+    def issue_times(self, starts: Times) -> Times:
+        """Time of the last observed frame of windows."""
+        return np.asarray(starts + (self.observed - 1) * self.interval, "datetime64[s]")
+
+    def episodes(self) -> list[Times]:
+        """Runs of windows `stride` frames apart; a gap in the data begins a new one."""
+        if not len(self.starts):
+            return []
+        breaks = np.flatnonzero(np.diff(self.starts) != self.stride * self.interval) + 1
+        return np.split(self.starts, breaks)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """Forecasts of one batch of windows: name → (B, T, 1, H, W), or (M, B, T, 1, H, W) from an ensemble."""
+
+    starts: Times
+    sequence: RadarSequence
+    forecasts: dict[str, Tensor]
+
+
+def issue(
+    forecasters: Mapping[str, Forecaster],
+    windows: Windows,
+    protocol: str = "fixed",
+    batch_size: int = 8,
+    ensembles: bool = True,
+) -> Iterator[Issued]:
+    """Forecast every window once, all forecasters on the same ones; the last batch may be smaller.
+
+    Args:
+        forecasters: name → forecaster.
+        windows: what to forecast.
+        protocol: "fixed" calls forecasters in batches. "online" goes through every episode in order of time, one window
+            at a time: an `OnlineForecaster` is told when an episode begins and may adapt before every later forecast.
+        batch_size: windows at a time in the fixed protocol.
+        ensembles: ask ensemble forecasters for their members instead of the mean.
+    """
+    if protocol == "fixed":
+        for first in range(0, len(windows.starts), batch_size):
+            yield _forecast(forecasters, windows, windows.starts[first : first + batch_size], ensembles)
+    elif protocol == "online":
+        for episode in windows.episodes():
+            yield from _episode(forecasters, windows, episode, ensembles)
+    else:
+        raise NowcastError(f"{protocol!r} is no protocol; expected one of {', '.join(PROTOCOLS)}")
+
+
+def _episode(
+    forecasters: Mapping[str, Forecaster], windows: Windows, starts: Times, ensembles: bool
+) -> Iterator[Issued]:
+    """One episode online: what was seen grows by `stride` frames a window and never reaches past the issue time."""
+    learners = [forecaster for forecaster in forecasters.values() if isinstance(forecaster, OnlineForecaster)]
+    for learner in learners:
+        learner.begin_episode()
+    for k, start in enumerate(starts):
+        lead_steps = min(windows.forecast, k * windows.stride)  # frames seen in this episode beyond the first observed
+        if lead_steps and learners:
+            past = start - lead_steps * windows.interval
+            seen = windows.clips.sequence(np.atleast_1d(past), windows.observed, lead_steps)
+            for learner in learners:
+                learner.adapt(seen)
+        yield _forecast(forecasters, windows, starts[k : k + 1], ensembles)
+
+
+def _forecast(
+    forecasters: Mapping[str, Forecaster], windows: Windows, starts: Times, ensembles: bool
+) -> Issued:
+    sequence = windows.clips.sequence(starts, windows.observed, windows.forecast)
+    forecasts = {}
+    for name, forecaster in forecasters.items():
+        members = ensembles and isinstance(forecaster, EnsembleForecaster)
+        call = forecaster.ensemble if members else forecaster  # type: ignore[attr-defined]
+        made = call(sequence.observed.clone(), sequence.observed_valid.clone(), windows.forecast)
+        made = made.detach().to(sequence.observed.device)
+        expected = tuple(sequence.observation.shape)
+        if tuple(made.shape[1:] if members else made.shape) != expected:
+            raise NowcastError(f"{name} forecast the shape {tuple(made.shape)}, expected (B, T, 1, H, W) = {expected}")
+        forecasts[name] = made
+    return Issued(starts, sequence, forecasts)
