@@ -18,9 +18,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-ingest_app = typer.Typer(no_args_is_help=True)
+ingest_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(ingest_app, name="ingest", help="Read radar files into an archive, one netCDF file per UTC day.")
 
 ArchiveArgument = Annotated[Path, typer.Argument(help="Archive folder made by `nowcast ingest`.", metavar="ARCHIVE")]
@@ -115,7 +116,7 @@ def ingest_hko7(
 @plainly
 def train(
     config: Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="CONFIG")],
-    changes: Annotated[list[str] | None, typer.Argument(help="More key=value pairs.", metavar="[KEY=VALUE]...")] = None,
+    changes: Annotated[list[str] | None, typer.Argument(help="More key=value pairs.", metavar="KEY=VALUE")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change one key, such as training.steps=2000.", metavar="KEY=VALUE"),
@@ -150,22 +151,92 @@ def evaluate(
     forecasters: Annotated[
         list[str],
         typer.Argument(
-            help="Run directories and baselines (persistence, extrapolation, sprog, steps).", metavar="RUN..."
+            help="Run directories and baselines (persistence, extrapolation, sprog, steps).", metavar="RUN"
         ),
     ],
     split: Annotated[str, typer.Option(help="Split whose windows are forecast: test, valid or train.")] = "test",
     archive: Annotated[Path | None, typer.Option(help="Archive to evaluate on.  [default: the run's own]")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for scores.nc, the table and the plots.  [default: the first run]")
+        Path | None, typer.Option("--output", "-o", help="Folder for scores, table and plots.  [default: first run]")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="fixed, or online (5 frames at a time, may adapt).")] = "fixed",
+    protocol: Annotated[str, typer.Option(help="fixed, or online (a run adapts to what it has seen).")] = "fixed",
+    checkpoint: Annotated[str, typer.Option(help="best (on validation) or last, of the runs.")] = "best",
+    observed: Annotated[int | None, typer.Option(min=1, help="Frames before the issue.  [default: the run's]")] = None,
+    forecast: Annotated[int | None, typer.Option(min=1, help="Frames to forecast.  [default: the run's]")] = None,
+    rows: Annotated[
+        tuple[int, int] | None, typer.Option(help="Rows FIRST LAST+1 that are forecast.  [default: the run's]")
+    ] = None,
+    columns: Annotated[tuple[int, int] | None, typer.Option(help="Columns FIRST LAST+1.  [default: the run's]")] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Forecast the whole frame, whatever the run's crop.")] = False,
+    masks: Annotated[
+        str | None, typer.Option(help="static, or frame (each frame's mask).  [default: the run's]")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Frames from window to window.  [default: the run's]")
+    ] = None,
+    max_missing: Annotated[
+        int | None, typer.Option(min=0, help="Missing frames in a row that a window may hold.  [default: the run's]")
+    ] = None,
+    threshold: Annotated[
+        list[float] | None, typer.Option(help="Rain rate in mm/h, repeatable.  [default: 0.5, 2, 5, 10, 30]")
+    ] = None,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option(help="basic, gdl, fss, ssim, spectrum, ensemble; repeatable.  [default: all that apply]"),
+    ] = None,
+    unknown: Annotated[
+        str, typer.Option(help="Pixels some forecaster cannot know: common (scored for none) or persistence (filled).")
+    ] = "common",
     plots: Annotated[bool, typer.Option(help="Draw scores against lead time and a gallery of cases.")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Forecast every window of a split and score it, persistence beside it on the same windows."""
+    from nowcast.data.archive import Archive
     from nowcast.evaluation import evaluate as run
+    from nowcast.evaluation import score_table
 
-    raise NotImplementedError
+    if output is None and not any(Path(name).is_dir() for name in forecasters):
+        output = Path("scores")
+    options: dict[str, Any] = {"thresholds": threshold, "families": scores}
+    if whole:
+        source = archive if archive is not None else _archive_of(forecasters)
+        height, width = Archive.open(source).shape
+        rows, columns = (0, height), (0, width)
+    found = run(
+        forecasters,
+        split,
+        archive=archive,
+        output=output,
+        protocol=protocol,
+        checkpoint=checkpoint,
+        observed=observed,
+        forecast=forecast,
+        rows=rows,
+        columns=columns,
+        masks=masks,
+        stride=stride,
+        max_missing=max_missing,
+        unknown=unknown,
+        progress=not quiet,
+        **{name: value for name, value in options.items() if value},
+    )
+    typer.echo(score_table(found))
+    folder = output if output is not None else next(Path(name) for name in forecasters if Path(name).is_dir())
+    if plots:
+        from nowcast.report import draw_report
+
+        draw_report(folder)
+    typer.echo(f"{folder / 'scores.nc'}, scores.md" + (f", {folder / 'plots'}/" if plots else ""))
+
+
+def _archive_of(forecasters: list[str]) -> Path:
+    """The archive of the first run among the forecasters."""
+    from nowcast.run import Run
+
+    for name in forecasters:
+        if Path(name).is_dir() and (found := Run.open(name).experiment.data.archive):
+            return Path(found)
+    raise NowcastError("no run among the forecasters names an archive; give --archive ARCHIVE")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The whole path on synthetic radar: synthesize, ingest, pretrain with MEmeL, fine-tune plainly, score, forecast, show."""
+"""The whole path on synthetic radar: make, ingest, pretrain with MEmeL, fine-tune plainly, score, forecast, show."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from nowcast.errors import NowcastError
 from nowcast.evaluation import evaluate, score_table
 from nowcast.experiment_file import read_experiment, shipped_config
 from nowcast.forecasting import forecast, observed_around
+from nowcast.report import draw_report
 from nowcast.run import Run
 from nowcast.training import train
 from nowcast.visualization import animate
 
-DAYS, FRAMES_PER_DAY, SIZE = 14, 60, 128
-"""Synthetic radar of the demo: 84 minutes short of a working day each, 128 km wide; seconds to make."""
+DAYS, FRAMES_PER_DAY, SIZE = 20, 60, 128
+"""Synthetic radar of the demo: six hours a day on 137 km × 137 km; seconds to make."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def demo(output: str | Path = "demo", *, seed: int = 0, steps: int | None = None
     finetuned = train(finetuning, folder / "runs", resume=True, progress=progress)
     tell("score it on the test days, beside persistence and extrapolation")
     scores = evaluate([finetuned, "persistence", "extrapolation"], split="test", progress=progress)
+    draw_report(finetuned.path)
     tell("forecast and animate the rainiest hour of the test days")
     forecast_file = folder / "nowcast.nc"
     archive = Archive.open(folder / "archive")
@@ -84,6 +86,7 @@ def demo(output: str | Path = "demo", *, seed: int = 0, steps: int | None = None
             ("pretrained with MEmeL", pretrained.path),
             ("fine-tuned", finetuned.path),
             ("scores", finetuned.path / "scores.nc"),
+            ("plots", finetuned.path / "plots"),
             ("nowcast", forecast_file),
             ("animation", animation),
         ):

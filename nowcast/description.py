@@ -44,7 +44,7 @@ def _archive(path: Path) -> str:
         {
             "frames": f"{facts['frames']} on {facts['days']} days, every {facts['interval_minutes']:g} min",
             "time (UTC)": f"{facts['first']} to {facts['last']}",
-            "missing": f"{facts['missing_slots']} slots" + (f", first {facts['missing'][0]}" if facts["missing"] else ""),
+            "missing": f"{facts['missing_slots']} slots{', first ' + facts['missing'][0] if facts['missing'] else ''}",
             "grid": "×".join(map(str, facts["shape"])) + (f" pixels of {pixel:.0f} m" if pixel else " pixels")
             + f", projection {facts['projection']}",
             "splits": splits or "none",

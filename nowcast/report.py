@@ -1,0 +1,41 @@
+"""The pictures of an evaluation: scores against lead time, and the cases worth looking at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nowcast.evaluation import read_cases, read_scores
+from nowcast.visualization import Case, plot_gallery, plot_scores
+
+
+def draw_report(folder: str | Path) -> list[Path]:
+    """Draw what `evaluate` left in a folder into `folder/plots`; returns the PNG files.
+
+    Args:
+        folder: holds `scores.nc` and, for the gallery, `cases.nc`.
+
+    Raises:
+        NowcastError: there are no scores, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    scores = read_scores(folder)
+    drawn = plot_scores(scores, folder / "plots")
+    if not (folder / "cases.nc").exists():
+        return drawn
+    fields = read_cases(folder)
+    cases = []
+    for label in fields["case"].values:
+        one = fields.sel(case=label)
+        forecasts = {str(name): one["forecast"].sel(forecaster=name).values for name in fields["forecaster"].values}
+        cases.append(
+            Case(
+                label=str(label),
+                issue_time=one["issue_time"].values,
+                lead_times=one["lead_time"].values,
+                observed=one["observed"].values,
+                observation=one["observation"].values,
+                forecasts=forecasts,
+                valid=one["valid"].values.astype(bool),
+            )
+        )
+    return [*drawn, *plot_gallery(cases, folder / "plots")]
