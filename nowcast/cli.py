@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,8 +21,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-ingest_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(ingest_app, name="ingest", help="Read radar files into an archive, one netCDF file per UTC day.")
 
 ArchiveArgument = Annotated[Path, typer.Argument(help="Archive folder made by `nowcast ingest`.", metavar="ARCHIVE")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
@@ -70,7 +68,10 @@ def synthesize(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write synthetic radar that looks and moves like real rain: PNG frames, masks, day lists, static mask."""
+    """Write synthetic radar in the layout of HKO-7.
+
+    PNG frames, masks, day lists and a static mask; rain that looks and moves like the real thing.
+    """
     from nowcast.data.synthetic import synthesize as run
 
     summary = run(
@@ -80,9 +81,13 @@ def synthesize(
                f"{len(summary.truncated)} truncated")  # fmt: skip
 
 
-@ingest_app.command("hko7")
+@app.command()
 @plainly
-def ingest_hko7(
+def ingest(
+    format_: Annotated[
+        Literal["hko7"],
+        typer.Argument(help="Layout of the source: hko7 (radarPNG/, radarPNG_mask/).", metavar="FORMAT"),
+    ],
     source: Annotated[Path, typer.Argument(help="Folder that holds radarPNG/.", metavar="SOURCE")],
     archive: Annotated[Path, typer.Argument(help="Archive folder to make or to add to.", metavar="ARCHIVE")],
     split: Annotated[
@@ -95,7 +100,10 @@ def ingest_hko7(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """Read HKO-7, or any radar in its layout; days already read and unchanged are skipped."""
+    """Read radar files into an archive (netCDF, one file a day).
+
+    HKO-7, or any radar in its layout. Days already read whose files have not changed are skipped.
+    """
     import numpy as np
 
     from nowcast.data.ingest import ingest_hko7 as run
@@ -150,9 +158,7 @@ def train(
 def evaluate(
     forecasters: Annotated[
         list[str],
-        typer.Argument(
-            help="Run directories and baselines (persistence, extrapolation, sprog, steps).", metavar="RUN"
-        ),
+        typer.Argument(help="Run directories and baselines (persistence, extrapolation, sprog, steps).", metavar="RUN"),
     ],
     split: Annotated[str, typer.Option(help="Split whose windows are forecast: test, valid or train.")] = "test",
     archive: Annotated[Path | None, typer.Option(help="Archive to evaluate on.  [default: the run's own]")] = None,
@@ -190,7 +196,10 @@ def evaluate(
     plots: Annotated[bool, typer.Option(help="Draw scores against lead time and a gallery of cases.")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Forecast every window of a split and score it, persistence beside it on the same windows."""
+    """Score forecasters on every window of a split.
+
+    Persistence always stands beside them, on the same windows.
+    """
     from nowcast.data.archive import Archive
     from nowcast.evaluation import evaluate as run
     from nowcast.evaluation import score_table
@@ -253,7 +262,7 @@ def forecast(
     lead_steps: Annotated[int | None, typer.Option(min=1, help="Frames to forecast.  [default: the model's]")] = None,
     checkpoint: Annotated[str, typer.Option(help="best (on validation) or last.")] = "best",
 ) -> None:
-    """Issue a nowcast from the latest frames of an archive as a CF netCDF file."""
+    """Issue a nowcast as a CF netCDF file, rain rate in mm/h."""
     from nowcast.forecasting import forecast as issue
 
     made = issue(run, archive, output, at=at, lead_steps=lead_steps, checkpoint=checkpoint)
@@ -275,7 +284,7 @@ def animate(
     past: Annotated[int, typer.Option(min=0, help="Minutes of the observed past to show.")] = 60,
     frames_per_second: Annotated[float, typer.Option(min=0.1, max=50, help="Frames per second.")] = 6.0,
 ) -> None:
-    """Animate a nowcast: rain rate in mm/h, lead time and valid time written on every frame."""
+    """Animate a nowcast: observed, nowcast, persistence."""
     from nowcast.data.forecast_file import read_forecast
     from nowcast.visualization import animate as draw
 
@@ -300,7 +309,10 @@ def demo(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """The whole path on synthetic radar, in minutes: synthesize, ingest, train, evaluate, forecast, animate."""
+    """Do the whole path on synthetic radar, in minutes.
+
+    Synthesize, ingest, pretrain with MEmeL, fine-tune plainly, evaluate, forecast, animate.
+    """
     from nowcast.demo import demo as run
 
     run(output, seed=seed, steps=steps, progress=not quiet)
@@ -311,7 +323,7 @@ def demo(
 def info(
     path: Annotated[Path, typer.Argument(help="Archive, run directory, forecast file or scores.", metavar="PATH")],
 ) -> None:
-    """Describe any archive, run directory, forecast file or score file."""
+    """Describe an archive, run, forecast file or scores."""
     from nowcast.description import describe
 
     typer.echo(describe(path))

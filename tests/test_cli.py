@@ -1,0 +1,156 @@
+"""The command line: every command from end to end on a small world, and one clear sentence for every mistake."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nowcast.cli import app
+from nowcast.run import Run
+
+TOY = Path(__file__).parent / "toy.yaml"
+
+
+def nowcast(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def run(small_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    done = nowcast("train", TOY, "--archive", small_archive, "--runs", runs, "--set", "training.steps=2", "seed=3", "-q")
+    assert done.exit_code == 0, done.output
+    assert Run.open(runs / "toy").experiment.seed == 3
+    return runs / "toy"
+
+
+def test_from_radar_files_to_an_animation(run: Path, small_archive: Path, tmp_path: Path) -> None:
+    scored = nowcast("evaluate", run, "persistence", "extrapolation", "-q")
+    assert scored.exit_code == 0, scored.output
+    assert "persistence" in scored.output and "extrapolation" in scored.output and "CSI" in scored.output
+    assert (run / "scores.nc").exists() and (run / "scores.md").exists() and list((run / "plots").glob("*.png"))
+
+    issued = nowcast("forecast", run, small_archive, "-o", tmp_path / "f.nc")
+    assert issued.exit_code == 0 and "up to +24 min" in issued.output, issued.output
+    drawn = nowcast("animate", tmp_path / "f.nc", "--observed", small_archive, "-o", tmp_path / "f.gif")
+    assert drawn.exit_code == 0 and (tmp_path / "f.gif").stat().st_size > 1000, drawn.output
+
+    for path, words in (
+        (small_archive, ("radar archive", "48×48", "train: 1 days")),
+        (run, ("run toy", "3 observed → 4 forecast", "2 of 2", "best validation")),
+        (tmp_path / "f.nc", ("nowcast", "+6 to +24 min")),
+        (run / "scores.nc", ("scores", "persistence", "B-MSE")),
+    ):
+        described = nowcast("info", path)
+        assert described.exit_code == 0 and all(word in described.output for word in words), described.output
+
+
+def test_fine_tuning_and_resuming(run: Path, small_archive: Path, tmp_path: Path) -> None:
+    arguments = ("train", TOY, "--archive", small_archive, "--runs", tmp_path, "--start-from", run, "-q")
+    tuned = nowcast(*arguments, "--set", "name=tuned", "--set", "training.steps=2")
+    assert tuned.exit_code == 0 and Run.open(tmp_path / "tuned").experiment.start_from == str(run), tuned.output
+    again = nowcast(*arguments, "--set", "name=tuned", "--set", "training.steps=2")
+    assert again.exit_code == 1 and "--resume" in again.output
+    longer = nowcast(*arguments, "--set", "name=tuned", "--set", "training.steps=3", "--resume")
+    assert longer.exit_code == 0 and "3 steps" in longer.output, longer.output
+
+
+def test_synthesize_and_ingest(tmp_path: Path) -> None:
+    made = nowcast("synthesize", tmp_path / "radar", "--days", 1, "--size", 48, "--frames-per-day", 12, "-q")
+    assert made.exit_code == 0 and "48×48" in made.output, made.output
+    described = nowcast("info", tmp_path / "radar")
+    assert "nowcast ingest hko7" in described.output
+    read = nowcast("ingest", "hko7", tmp_path / "radar", tmp_path / "a", "--split", "test=2020-06-01", "-q")
+    assert read.exit_code == 0 and "split test: 1 of 1 listed days" in read.output, read.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("train", TOY), "names no archive; give data.archive in the file or --archive"),
+        (("train", TOY, "--set", "training.step=3"), "training.step is not a key of an experiment; did you mean steps?"),
+        (("train", TOY, "--set", "training.steps=-3"), "training.steps is -3, expected greater than or equal to 1"),
+        (("train", TOY, "--set", "oops"), "--set oops is not of the form key=value"),
+        (("train", "nothing.yaml"), "nothing.yaml does not exist; expected an experiment file"),
+        (("train", TOY, "--archive", "{tmp}"), "{tmp}"),
+        (("evaluate", "{tmp}"), "holds no config.yaml"),
+        (("evaluate", "persistance", "--archive", "{archive}"), "persistence"),
+        (("evaluate", "persistence"), "archive"),
+        (("evaluate", "{run}", "--split", "tests"), "no split 'tests'"),
+        (("evaluate", "{run}", "--checkpoint", "lats"), "lats"),
+        (("evaluate", "{run}", "--protocol", "onlin"), "onlin"),
+        (("forecast", "{run}", "{tmp}", "-o", "f.nc"), "{tmp}"),
+        (("forecast", "{run}", "{archive}", "-o", "{tmp}/f.png"), "does not end in .nc"),
+        (("forecast", "{run}", "{archive}", "-o", "{tmp}/f.nc", "--at", "today at noon"), "is no time"),
+        (("forecast", "{run}", "{archive}", "-o", "{blocked}/f.nc"), "cannot be written"),
+        (("animate", "{tmp}/none.nc", "-o", "f.gif"), "none.nc does not exist"),
+        (("animate", "{blocked}", "-o", "f.gif"), "is no readable netCDF file"),
+        (("info", "{tmp}/none"), "none does not exist"),
+        (("info", "{tmp}"), "is none of archive, run directory"),
+        (("ingest", "hko7", "{tmp}", "{tmp}/a"), "{tmp}"),
+        (("ingest", "hko7", "{tmp}/none", "{tmp}/a"), "{tmp}/none"),
+        (("synthesize", "{blocked}", "--days", "1"), "{blocked}"),
+    ],
+)
+def test_one_clear_sentence(
+    arguments: tuple[object, ...], sentence: str, run: Path, small_archive: Path, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file in the way")
+    names = {"tmp": tmp_path, "run": run, "archive": small_archive, "blocked": blocked}
+    done = nowcast(*(str(argument).format(**names) for argument in arguments))
+    assert done.exit_code == 1, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    said = done.output.strip().splitlines()[-1]
+    assert said.startswith("nowcast: ") and sentence.format(**names) in said, done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_run_without_checkpoint_is_told(run: Path, small_archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.yaml").write_text((run / "config.yaml").read_text())
+    done = nowcast("forecast", tmp_path / "empty", small_archive, "-o", tmp_path / "f.nc")
+    assert done.exit_code == 1 and "has no checkpoint yet" in done.output
+    assert not (tmp_path / "f.nc").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_is_told(run: Path, small_archive: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    done = nowcast("forecast", run, small_archive, "-o", tmp_path / "f.nc")
+    assert done.exit_code == 1 and "cannot be written" in done.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["train", "--help"], ["train", str(TOY), "--set", "training.step=3"], ["ingest", "--help"]],
+)
+def test_no_torch_before_it_is_needed(arguments: list[str]) -> None:
+    # Importing torch takes seconds; help and typing errors must not wait for it.
+    script = f"""
+import sys
+from nowcast.cli import app
+try:
+    app({arguments!r})
+except SystemExit:
+    pass
+assert not {{"torch", "xarray", "cv2", "matplotlib"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_explains_itself() -> None:
+    commands = ("synthesize", "ingest", "train", "evaluate", "forecast", "animate", "demo", "info")
+    overview = nowcast("--help").output
+    for command in commands:
+        assert command in overview
+        shown = nowcast(command, "--help")
+        assert shown.exit_code == 0 and "Usage: " in shown.output
+    assert "[default: runs]" in nowcast("train", "--help").output
+    assert "mm/h" in nowcast("evaluate", "--help").output and "UTC" in nowcast("forecast", "--help").output
