@@ -10,7 +10,11 @@ calls of the modules alone, forward and backward, on states of the same shapes a
 against the median step without
 them: a small number measured for itself, though with warmer caches.
 
-Times are CPU time of the process on CPU, and wall time between synchronizations on CUDA.
+Times are CPU time of the process on CPU, and wall time between synchronizations on CUDA. glibc gives large
+blocks back to the system and faults them in again, which takes a tenth of a step, varies by several percent
+and has nothing to do with the modules; to keep it out, run with
+
+    MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
 """
 
 from __future__ import annotations
@@ -64,7 +68,7 @@ def main() -> None:
 
 
 def interleaved(options: argparse.Namespace) -> tuple[float, float, float, float]:
-    """Median seconds of a step with and without modules, median of the paired ratios, seconds inside modules."""
+    """Medians: a step with and without modules (s), ratio of paired steps, time inside modules (s)."""
     device = torch.device(options.device)
     memel = MemelConfig(neurons=options.neurons, order=options.order)
     model = EncoderForecaster(ModelConfig(memel=memel)).to(device).train()
