@@ -106,5 +106,5 @@ class EnsembleScores(StreamingScore):
 def _crps(ordered: NDArray[np.float64], observation: NDArray[np.float64]) -> NDArray[np.float64]:
     """CRPS of every pixel; members (M, N) in ascending order, so that Σᵢⱼ|xᵢ − xⱼ|/2 = Σ (2i − M + 1) xᵢ, i from 0."""
     count = len(ordered)
-    spread = (2 * np.arange(count) - count + 1) @ ordered
+    spread = ((2 * np.arange(count) - count + 1)[:, None] * ordered).sum(axis=0)
     return np.asarray(np.abs(ordered - observation).mean(axis=0) - spread / count**2)

@@ -63,7 +63,8 @@ class FractionsSkill(StreamingScore):
         for step, said, seen, usable in frames(forecast, observation, valid, self.lead_steps):
             if counted is None or not np.array_equal(counted, usable):  # mostly the static mask, frame after frame
                 counted = usable
-                inverse = [usable / np.maximum(_box(usable.astype(np.float32), window), 1) for window in self.windows]
+                there = usable.astype(np.float32)
+                inverse = [there / np.maximum(_box(there, window), 1) for window in self.windows]
             for k, threshold in enumerate(self.thresholds):
                 edge = scaled_threshold(threshold)
                 events = (said >= edge) & usable, (seen >= edge) & usable
@@ -71,15 +72,14 @@ class FractionsSkill(StreamingScore):
                     continue
                 forecast_event, observed_event = (event.astype(np.float32) for event in events)
                 for w, window in enumerate(self.windows):
-                    f = (_box(forecast_event, window) * inverse[w]).ravel().astype(np.float64)
-                    o = (_box(observed_event, window) * inverse[w]).ravel().astype(np.float64)
-                    product, squares = np.dot(f, o), np.dot(f, f) + np.dot(o, o)
-                    self.totals["difference"][step, k, w] += squares - 2 * product
-                    self.totals["reference"][step, k, w] += squares
+                    f, o = (_box(event, window) * inverse[w] for event in (forecast_event, observed_event))
+                    # cv2.norm sums in float64 on the calling thread; a BLAS dot product starts threads for so little.
+                    self.totals["difference"][step, k, w] += cv2.norm(f, o, cv2.NORM_L2SQR)
+                    self.totals["reference"][step, k, w] += cv2.norm(f, cv2.NORM_L2SQR) + cv2.norm(o, cv2.NORM_L2SQR)
 
     def dataset(self) -> xr.Dataset:
         """`fss` (lead_time, threshold, window), window in pixels."""
-        fss = 1 - ratio(self.totals["difference"], self.totals["reference"])
+        fss = np.maximum(1 - ratio(self.totals["difference"], self.totals["reference"]), 0)  # not −1e-17
         coordinates = {
             "lead_time": self.lead_time(),
             "threshold": ("threshold", np.asarray(self.thresholds), {"units": "mm h-1"}),
