@@ -1,0 +1,51 @@
+"""Table 5: pretraining without and with MEmeL (P-), then plain fine-tuning of both (T-)."""
+
+from __future__ import annotations
+
+from pipelines.arms import Arm
+from pipelines.command import command
+from pipelines.comparison import compared
+from pipelines.execution import carry_out
+from pipelines.origin import caveats, origin, reading_notes
+from pipelines.published import TABLE_5
+from pipelines.scoring import Scorer
+from pipelines.study import Study
+from pipelines.tables import Report
+
+BASELINES = {"P-MEmeL": "P-Original", "T-Original": "P-Original", "T-MEmeL": "T-Original"}
+
+
+def arms(study: Study) -> list[Arm]:
+    """P-Original, P-MEmeL, and both fine-tuned plainly."""
+    pretrain, finetune = study.phases.pretrain, study.phases.finetune
+    inhibited = study.phases.inhibited(pretrain)
+    return [
+        Arm("P-Original", (pretrain,)),
+        Arm("P-MEmeL", (inhibited,)),
+        Arm("T-Original", (pretrain, finetune)),
+        Arm("T-MEmeL", (inhibited, finetune)),
+    ]
+
+
+def run(study: Study) -> Report:
+    """Train what is missing, score, and write table5.md and table5.csv."""
+    wanted = arms(study)
+    plan = study.plan(wanted)
+    carry_out(plan, study.jobs, study.progress)
+    scorer = Scorer(study.data, plan, progress=study.progress)
+    scores = {arm.name: [scorer.scores(plan.run(arm.name, seed)) for seed in study.seed_list] for arm in wanted}
+    first = plan.run("P-Original", study.seed_list[0])
+    report = Report(
+        "table5",
+        "Table 5: MEmeL in pretraining",
+        "P-: pretrained without and with MEmeL. T-: both fine-tuned plainly, from the last checkpoint.",
+        compared(scores, BASELINES, TABLE_5, study.block_hours, scorer.persistence(first)),
+        [*caveats(study), *reading_notes()],
+        origin(study, plan, "kdd24_table5", scores["P-Original"][0]),
+    )
+    report.write(study.output_folder)
+    return report
+
+
+if __name__ == "__main__":
+    command(__doc__, arms, run)

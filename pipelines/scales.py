@@ -1,0 +1,96 @@
+"""The two phases of the paper at three scales: its own, one for a night on two cores, one for tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nowcast.config import Experiment, MemelConfig
+from nowcast.errors import NowcastError
+from nowcast.experiment_file import experiment_from, read_experiment, shipped_config
+
+SCALES = ("smoke", "cpu", "paper")
+
+MIDDLE = {"smoke": 48, "cpu": 96}
+"""Side in pixels of the square in the middle of the frame that is learned from; `paper` crops as the paper does."""
+
+DECAYS = 4
+"""How often the learning rate falls during pretraining (20 000 steps, every 5 000), whatever the number of steps."""
+
+PLANNED = ("name", "seed", "start_from", "start_at", "data.archive")
+"""Keys that the plan sets."""
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Plain pretraining, plain fine-tuning, and the options of MEmeL for the arms that use it."""
+
+    pretrain: Experiment
+    finetune: Experiment
+    memel: MemelConfig
+
+    def inhibited(self, phase: Experiment, **options: Any) -> Experiment:
+        """A phase with MEmeL; `options` replace those of the scale."""
+        return _changed(phase, "model", memel={**self.memel.model_dump(mode="json"), **options})
+
+
+def read_phases(
+    scale: str,
+    shape: tuple[int, int],
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    pretrain_steps: int | None = None,
+    finetune_steps: int | None = None,
+) -> Phases:
+    """The phases of a scale for frames of a shape.
+
+    Args:
+        scale: one of `SCALES`; its files are configs/pipelines/SCALE.yaml and SCALE-finetune.yaml.
+        shape: (H, W) of the archive.
+        overrides: `key=value` strings or a mapping, applied to both phases. `model.memel.…` changes the arms that use
+            MEmeL, and only them. The fine-tuning's learning rate is not set: it is the one that pretraining ends with.
+        pretrain_steps, finetune_steps: replace the numbers of steps; the learning rate still falls four times.
+    """
+    if scale not in SCALES:
+        raise NowcastError(f"{scale!r} is no scale; expected one of {', '.join(SCALES)}")
+    given = [f"{key}={json.dumps(value)}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else (
+        list(overrides))  # fmt: skip
+    for text in given:
+        if text.partition("=")[0].strip() in PLANNED:
+            raise NowcastError(f"--set {text}: the pipeline itself sets {text.partition('=')[0].strip()}; leave it out")
+    crop = _middle(scale, shape)
+    decays = [] if pretrain_steps is None else [f"training.decay_every={max(1, pretrain_steps // DECAYS)}"]
+    coarse = read_experiment(
+        shipped_config(f"pipelines/{scale}.yaml"), [*crop, *_steps(pretrain_steps), *decays, *given]
+    )
+    fine = read_experiment(shipped_config(f"pipelines/{scale}-finetune.yaml"), [*crop, *_steps(finetune_steps), *given])
+    rate = float(f"{coarse.training.rate_at(coarse.training.steps):.12g}")  # 1e-4 · 0.7⁴ is 2.401e-5, to the last bit
+    fine = _changed(fine, "training", learning_rate=rate, decay_every=None)
+    memel = coarse.model.memel or MemelConfig()
+    return Phases(
+        _changed(coarse, "model", memel=None),
+        _changed(fine.model_copy(update={"start_from": None}), "model", memel=None),
+        memel,
+    )
+
+
+def _changed(experiment: Experiment, part: str, **changes: Any) -> Experiment:
+    content = experiment.plain()
+    content[part] = {**content[part], **changes}
+    return experiment_from(content, experiment.name)
+
+
+def _steps(steps: int | None) -> list[str]:
+    return [] if steps is None else [f"training.steps={steps}"]
+
+
+def _middle(scale: str, shape: tuple[int, int]) -> list[str]:
+    if scale not in MIDDLE:
+        return []
+    spans = []
+    for key, size in zip(("rows", "columns"), shape, strict=True):
+        side = min(MIDDLE[scale], size)
+        first = (size - side) // 2
+        spans.append(f"data.{key}=[{first}, {first + side}]")
+    return spans

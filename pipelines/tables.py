@@ -1,0 +1,112 @@
+"""Results on paper: a Markdown report for people, CSV for programs, each written whole."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nowcast.errors import NowcastError
+from nowcast.evaluation.table import markdown_table
+from nowcast.run import written_whole
+
+Cell = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table: header and lines as text for people, records with every digit for programs."""
+
+    title: str
+    header: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    records: Sequence[dict[str, Cell]]
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a pipeline found.
+
+    Attributes:
+        name: of the files, `name.md` and `name.csv` (sections with a `file` go to `name-file.csv`).
+        title: heading.
+        introduction: what the table shows, one paragraph.
+        sections: its tables.
+        notes: how to read them, and how far they reach.
+        origin: data, scale, command, configs: what it takes to make them again.
+    """
+
+    name: str
+    title: str
+    introduction: str
+    sections: Sequence[Section]
+    notes: Sequence[str] = ()
+    origin: Sequence[str] = field(default_factory=tuple)
+
+    def markdown(self) -> str:
+        """The report as Markdown."""
+        parts = [f"# {self.title}", self.introduction]
+        for section in self.sections:
+            parts += [f"**{section.title}**", markdown_table(section.header, section.lines)]
+        parts += ["\n".join(f"- {note}" for note in self.notes)] if self.notes else []
+        parts += ["**Origin**", "\n".join(f"- {fact}" for fact in self.origin)] if self.origin else []
+        return "\n\n".join(parts) + "\n"
+
+    def write(self, folder: Path) -> Path:
+        """Write the report and its CSV files; returns the Markdown file."""
+        files: dict[str, list[dict[str, Cell]]] = {}
+        for section in self.sections:
+            name = f"{self.name}-{section.file}.csv" if section.file else f"{self.name}.csv"
+            files.setdefault(name, []).extend(section.records)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, records in files.items():
+                _write_csv(folder / name, records)
+            with written_whole(folder / f"{self.name}.md") as temporary:
+                temporary.write_text(self.markdown(), encoding="utf-8")
+        except OSError as error:
+            raise NowcastError(f"{folder} cannot be written ({error.strerror}); give another --output") from None
+        return folder / f"{self.name}.md"
+
+
+def mean_and_spread(values: Sequence[float], style: str = ".2f") -> str:
+    """Mean ± sample standard deviation; the mean alone of one value; – of none that is a number.
+
+    >>> mean_and_spread([1.0, 2.0, 3.0])
+    '2.00 ± 1.00'
+    """
+    known = np.asarray([value for value in values if not math.isnan(value)], np.float64)
+    if not len(known):
+        return "–"
+    mean = format(float(known.mean()), style)
+    return mean if len(known) == 1 else f"{mean} ± {format(float(known.std(ddof=1)), style.lstrip('+'))}"
+
+
+def interval_text(low: float, high: float, style: str = "+.2f") -> str:
+    """An interval in brackets, – where there is none."""
+    return "–" if math.isnan(low) or math.isnan(high) else f"[{format(low, style)}, {format(high, style)}]"
+
+
+def summary(values: Sequence[float], prefix: str) -> dict[str, Cell]:
+    """Mean, sample standard deviation and number of values, for a record."""
+    known = np.asarray([value for value in values if not math.isnan(value)], np.float64)
+    return {
+        f"{prefix}_mean": float(known.mean()) if len(known) else None,
+        f"{prefix}_std": float(known.std(ddof=1)) if len(known) > 1 else None,
+        f"{prefix}_count": len(known),
+    }
+
+
+def _write_csv(path: Path, records: Sequence[dict[str, Cell]]) -> None:
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        for record in records:
+            kept = {key: "" if isinstance(v, float) and math.isnan(v) else v for key, v in record.items()}
+            writer.writerow(kept)
