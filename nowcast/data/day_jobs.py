@@ -84,9 +84,9 @@ def _run(jobs: list[DayJob], settings: Settings, workers: int) -> Iterator[tuple
         return
     # Spawned, not forked: HDF5 and OpenCV threads of the parent do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(settings,))
     try:
-        pending = {pool.submit(run_day, job, settings): job for job in jobs}
+        pending = {pool.submit(_run_in_worker, job): job for job in jobs}
         for done in as_completed(pending):
             yield pending[done], done.result()
     except BrokenProcessPool as error:
@@ -98,6 +98,16 @@ def _run(jobs: list[DayJob], settings: Settings, workers: int) -> Iterator[tuple
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts_to_parent() -> None:
+_worker_settings: Settings | None = None
+
+
+def _begin_worker(settings: Settings) -> None:
     """Ctrl-C reaches every process of the terminal; a worker finishes its day, the parent decides."""
+    global _worker_settings
+    _worker_settings = settings
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run_in_worker(job: DayJob) -> DayFacts:
+    assert _worker_settings is not None
+    return run_day(job, _worker_settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from nowcast.data.hko7 import FoundFrame
 from nowcast.data.masks import flags_of_frame
 from nowcast.data.png import UnreadableFrame, decode_frame, header_shape, read_bytes
 from nowcast.data.schedule import DaySchedule
-from nowcast.data.summary import count_pixels
+from nowcast.data.summary import PIXEL_COUNTS, count_pixels
 
 READER = "HKO-7 PNG reader 1"
 """Raise the number when the same files would give other frames: days read by an older reader are read again."""
@@ -25,22 +25,26 @@ READER = "HKO-7 PNG reader 1"
 
 @dataclass(frozen=True, eq=False)
 class FrameReader:
-    """How frames of one source are read: source folder, (H, W), and static mask (True = use; None = not known)."""
+    """How frames of one source are read: source folder, (H, W), and static mask (True = use; None = not known).
+
+    One reader serves one thread: the frames of a day lie in memory that the next day overwrites, because touching
+    fresh memory for each day would cost a fifth of the ingest.
+    """
 
     root: Path
     shape: tuple[int, int]
     static_mask: NDArray[np.bool_] | None
+    _memory: list[NDArray[np.uint8]] = field(default_factory=list, repr=False)
 
     def read_day(self, day: DaySchedule) -> tuple[DayContent | None, dict[str, Any]]:
-        """(frames, report) of a day; None where no frame of it can be read.
+        """(frames, report) of a day; None where no frame of it can be read. The frames last until the next call.
 
         Of several frames for one slot the best that can be read is taken. The report is plain data: counts found
         and written, snapped to a slot, off grid, duplicated, unreadable and broken masks with reasons, masks
         computed, pixel counts, and `retry` where a failure may heal without the files changing.
         """
         report = _empty_report(day)
-        codes = np.empty((len(day.slots), *self.shape), np.uint8)
-        flags = np.empty_like(codes)
+        codes, flags = self._empty(len(day.slots))
         times: list[int] = []
         for slot, candidates in day.slots.items():
             position, taken = len(times), None
@@ -59,17 +63,22 @@ class FrameReader:
                     )
         codes, flags = codes[: len(times)], flags[: len(times)]
         report["written"] = len(times)
-        report["pixels"] = count_pixels(codes, flags)
         if not times:
             return None, report
         return DayContent(np.array(times).astype("datetime64[s]"), codes, flags), report
+
+    def _empty(self, frames: int) -> NDArray[np.uint8]:
+        """Codes and flags (2, T, H, W) to fill."""
+        if not self._memory or self._memory[0].shape[1] < frames:
+            self._memory[:] = [np.empty((2, frames, *self.shape), np.uint8)]
+        return self._memory[0][:, :frames]
 
     def _read_frame(
         self, frame: FoundFrame, codes: NDArray[np.uint8], flags: NDArray[np.uint8], report: dict[str, Any]
     ) -> bool:
         """Fill one frame's codes and flags (H, W); False where it cannot be read, the reason put into the report."""
         try:
-            codes[:] = decode_frame(read_bytes(self.root / frame.image), self.shape)
+            codes[:] = decode_frame(read_bytes(os.path.join(self.root, frame.image)), self.shape)
         except UnreadableFrame as error:
             report["unreadable"].append(f"{frame.image} {error}")
             report["retry"] |= error.retry
@@ -77,16 +86,18 @@ class FrameReader:
         usable = None
         if frame.mask is not None:
             try:
-                usable = read_mask(self.root / frame.mask, self.shape)
+                usable = read_mask(os.path.join(self.root, frame.mask), self.shape)
             except UnreadableFrame as error:
                 report["broken_masks"].append(f"{frame.mask} {error}")
                 report["retry"] |= error.retry
         report["masks_computed"] += usable is None
         flags[:] = flags_of_frame(codes, usable, self.static_mask)
+        for kind, count in count_pixels(codes, flags).items():
+            report["pixels"][kind] += count
         return True
 
 
-def read_mask(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def read_mask(path: str | Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Usable pixels, bool (H, W), of a `.mask` file: a zlib stream of H·W bytes, nonzero = use this pixel.
 
     UnreadableFrame where the stream is damaged or of another length.
@@ -115,6 +126,7 @@ def _empty_report(day: DaySchedule) -> dict[str, Any]:
         "broken_masks": [],
         "masks_computed": 0,
         "retry": False,
+        "pixels": dict.fromkeys(PIXEL_COUNTS, 0),
     }
 
 

@@ -22,10 +22,11 @@ class UnreadableFrame(Exception):
         self.retry = retry
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: str | Path) -> bytes:
     """Content of a file; UnreadableFrame with the system's reason where it cannot be read, or where it is empty."""
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            content = file.read()
     except OSError as error:
         # A fixed permission or a mounted disk leaves size and time of the file as they were.
         raise UnreadableFrame(f"cannot be read ({error.strerror or error})", retry=True) from error

@@ -23,14 +23,15 @@ WET_CODE, HEAVY_CODE = (int(np.argmax(_CODES >= scaled_threshold(rate))) for rat
 
 
 def count_pixels(codes: NDArray[np.uint8], flags: NDArray[np.uint8]) -> dict[str, int]:
-    """Pixels of some frames, by PIXEL_COUNTS; wet and heavy count among the seen ones (usable or doubtful)."""
+    """Pixels of one frame, by PIXEL_COUNTS; wet and heavy count among the seen ones (usable or doubtful)."""
     seen = flags != UNSEEN
+    echo = codes * seen
     return {
         "all": codes.size,
         "usable": int(np.count_nonzero(flags == USABLE)),
         "seen": int(np.count_nonzero(seen)),
-        "wet": int(np.count_nonzero((codes >= WET_CODE) & seen)),
-        "heavy": int(np.count_nonzero((codes >= HEAVY_CODE) & seen)),
+        "wet": int(np.count_nonzero(echo >= WET_CODE)),
+        "heavy": int(np.count_nonzero(echo >= HEAVY_CODE)),
     }
 
 

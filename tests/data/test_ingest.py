@@ -14,6 +14,7 @@ from conftest import SHAPE, Tree, frame_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nowcast.data import png
 from nowcast.data.archive import Archive
 from nowcast.data.ingest import ingest_hko7
 from nowcast.errors import NowcastError
@@ -159,15 +160,14 @@ def test_stray_files_and_empty_days_are_reported(tree: Tree):
 
 def test_a_frame_without_permission_is_tried_again(tree: Tree, monkeypatch: pytest.MonkeyPatch):
     paths = tree.day("2018-07-21", 3)
-    read_bytes = Path.read_bytes
 
-    def denied(path: Path) -> bytes:
-        if path == paths[1].resolve():
+    def denied(path: str, mode: str) -> object:
+        if Path(path) == paths[1].resolve():
             raise PermissionError(13, "Permission denied", str(path))
-        return read_bytes(path)
+        return open(path, mode)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", denied)
+        patch.setattr(png, "open", denied, raising=False)
         report, _ = tree.ingest()
     assert report.unreadable == ["radarPNG/2018/07/21/RAD180721000600.png cannot be read (Permission denied)"]
     report, archive = tree.ingest()
