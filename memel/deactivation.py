@@ -141,7 +141,7 @@ DeactivateAt.forward.__signature__ = inspect.signature(DeactivateAt.forward)  # 
 
 
 def _fit(small: Tensor, old: Tensor) -> Tensor:
-    return small.reshape(small.shape + (1,) * (old.dim() - 2))
+    return small if old.dim() == 2 else small.reshape(small.shape + (1,) * (old.dim() - 2))
 
 
 def _change(z: Tensor, positions: Tensor, change, channel: bool) -> Tensor:  # type: ignore[no-untyped-def]

@@ -17,14 +17,16 @@ class Deviations(NamedTuple):
     squares: d², (B, neurons), or (B, C, S) with the S positions of a channel.
     usable: bool (B,), False for a sample that holds a value which is not finite, or too large to square.
     total, total_squares: Σd and Σd² over the usable samples (and positions), (neurons,).
-    arrived: how many values of each neuron that were, int64 scalar.
+    arrived: how many values of each neuron that were: a number, or an int64 scalar where reading it would
+    stop
+        a device or a compiler.
     """
 
     squares: Tensor
     usable: Tensor
     total: Tensor
     total_squares: Tensor
-    arrived: Tensor
+    arrived: int | Tensor
 
 
 def by_neuron(z: Tensor, neuron: Neuron) -> Tensor:
@@ -46,11 +48,13 @@ def deviations(z: Tensor, mean: Tensor, neuron: Neuron) -> Deviations:
     total_squares = squares.sum(over)
     # 2^-20 of the largest number: the sums over a batch and over processes must not overflow either.
     usable = squares.flatten(1).sum(1) <= torch.finfo(squares.dtype).max * 2.0**-20
-    if not _known_usable(usable):
+    pooled = math.prod(rows.shape[2:])
+    arrived: int | Tensor = rows.shape[0] * pooled
+    if not (readable(usable) and bool(usable.all())):
         keep = usable.reshape(-1, *(1,) * (rows.dim() - 1))
         total = torch.where(keep, _around(rows, center), 0).sum(over)
         total_squares = torch.where(keep, squares, 0).sum(over)
-    arrived = usable.sum() * math.prod(rows.shape[2:]) if rows.dim() == 3 else usable.sum()
+        arrived = usable.sum() * pooled
     return Deviations(squares, usable, total, total_squares, arrived)
 
 
@@ -60,6 +64,10 @@ def _around(rows: Tensor, center: Tensor) -> Tensor:
     return rows - center if rows.dtype == dtype else rows.to(dtype).sub_(center)
 
 
-def _known_usable(usable: Tensor) -> bool:
-    # Reading the answer is free on CPU and saves slow passes; elsewhere it would stop the device's queue.
-    return not torch.compiler.is_compiling() and usable.device.type == "cpu" and bool(usable.all())
+def readable(tensor: Tensor) -> bool:
+    """Whether Python may read a number of tensor: free on CPU, and it saves the slow general way.
+
+    Elsewhere it would stop the device's queue, and in a compiled graph a number that changes means
+    recompiling.
+    """
+    return not torch.compiler.is_compiling() and tensor.device.type == "cpu"

@@ -141,7 +141,7 @@ class MEmeL(nn.Module):
 
     def _select(self, deviations: Deviations) -> Selection:
         positions = largest(self._scale(deviations), self.neurons)
-        values = self.statistics.mean.reshape(-1)[positions]
+        values = self.statistics.mean.take(positions)
         active = (deviations.usable & self._inhibiting())[:, None].expand_as(positions)
         return Selection(positions, values, active)
 

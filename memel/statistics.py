@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from memel.deviations import Deviations, Neuron, by_neuron, deviations
+from memel.deviations import Deviations, Neuron, by_neuron, deviations, readable
 
 Order = Literal["paper", "reference"]
 
@@ -130,25 +130,32 @@ class RunningMoments(nn.Module):
         if self._shared():
             pooled = math.prod(batch.squares.shape[2:])
             total, total_squares, arrived = _over_processes(total, total_squares, arrived, pooled)
-        past = self._past(arrived)
-        count = past + arrived
-        freedom = (count - 1).clamp(min=1)
-        shift = total / count.clamp(min=1)
+        count, freedom, kept = self._weights(arrived, total.dtype)
+        shift = total / count
         spread = torch.addcmul(total_squares, total, shift, value=-1).clamp_(min=0) / freedom
-        kept = (past - 1).clamp(min=0).to(total.dtype) / freedom
         # In place: DistributedDataParallel and functional_call hold these very tensors.
         self.mean.add_(shift.reshape(self.mean.shape))
         self.variance.mul_(kept).add_(spread.reshape(self.mean.shape))
         self.values.add_(arrived)
         self.batches.add_(arrived > 0)
 
-    def _past(self, arrived: Tensor) -> Tensor:
-        # Weights are tensors: a Python number that changes would recompile a compiled step at every call.
+    def _weights(self, arrived: Any, dtype: torch.dtype) -> tuple[Any, Any, Any]:
+        """w + b, w + b - 1 and (w - 1) / (w + b - 1), all numbers or all scalar tensors, never 0 / 0."""
+        values: Any = self.values
+        batches: Any = self.batches
+        either: Any = torch.where
+        at_least: Any = torch.clamp
+        if readable(self.values):
+            values, batches, arrived, either, at_least = int(values), int(batches), int(arrived), _either, max
         if self.order == "paper":
-            past = torch.where(self.batches < self.forget_step, self.values, arrived * self.forget_step)
+            past = either(batches < self.forget_step, values, arrived * self.forget_step)
         else:
-            past = arrived * (self.batches + 1).clamp(max=self.forget_step) * (self.batches > 0)
-        return torch.where(arrived > 0, past, self.values)
+            weight = either(batches < self.forget_step, batches + 1, self.forget_step)
+            past = arrived * weight * (batches > 0)
+        past = either(arrived > 0, past, values)
+        count, freedom = at_least(past + arrived, 1), at_least(past + arrived - 1, 1)
+        kept = at_least(past - 1, 0)
+        return count, freedom, (kept if isinstance(kept, int) else kept.to(dtype)) / freedom
 
     def _shared(self) -> bool:
         together = self.synchronized and dist.is_available() and dist.is_initialized()
@@ -175,12 +182,17 @@ class RunningMoments(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
 
 
+def _either(condition: bool, yes: int, no: int) -> int:
+    return yes if condition else no
+
+
 def _over_processes(
-    total: Tensor, total_squares: Tensor, arrived: Tensor, pooled: int
+    total: Tensor, total_squares: Tensor, arrived: int | Tensor, pooled: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     # One message. The count travels as samples, each of `pooled` values: small enough to be exact as a
     # float32.
-    message = torch.cat([total, total_squares, (arrived // pooled).to(total.dtype)[None]])
+    samples = torch.as_tensor(arrived // pooled, dtype=total.dtype, device=total.device)
+    message = torch.cat([total, total_squares, samples[None]])
     dist.all_reduce(message)
     sums, sums_of_squares, samples = message.split([total.shape[0], total.shape[0], 1])
-    return sums, sums_of_squares, samples[0].to(arrived.dtype) * pooled
+    return sums, sums_of_squares, samples[0].to(torch.int64) * pooled

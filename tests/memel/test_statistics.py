@@ -142,6 +142,26 @@ def test_a_spoiled_batch_changes_nothing_and_a_spoiled_start_is_survived():
     torch.testing.assert_close(moments.state_dict(), clean.state_dict())
 
 
+@pytest.mark.parametrize("order", ["paper", "reference"])
+@pytest.mark.parametrize("neuron", ["position", "channel"])
+def test_a_device_whose_numbers_cannot_be_read_gives_the_same(order, neuron, monkeypatch):
+    """On CPU weights are Python numbers, elsewhere and in compiled graphs they stay tensors."""
+    read, unread = (RunningMoments(3, order, neuron) for _ in range(2))
+    for size in (2, 1, 4, 3, 3, 1, 2):
+        z = torch.randn(size, 3, 4)
+        if size == 4:
+            z[1, 0, 0] = float("nan")
+        if size == 3:
+            z[:] = float("inf")
+        read.absorb(z)
+        with monkeypatch.context() as patch:
+            patch.setattr("memel.deviations.readable", lambda tensor: False)
+            patch.setattr("memel.statistics.readable", lambda tensor: False)
+            unread.absorb(z)
+        torch.testing.assert_close(unread.state_dict(), read.state_dict())
+    assert read.values == (2 + 1 + 3 + 1 + 2) * (4 if neuron == "channel" else 1) and read.batches == 5
+
+
 def test_shapes_and_types_are_checked():
     moments = RunningMoments()
     moments.absorb(torch.randn(2, 3, 4))
