@@ -59,7 +59,7 @@ def demo(output: str | Path = "demo", *, seed: int = 0, steps: int | None = None
 
     def tell(text: str) -> None:
         if progress:
-            print(f"[{time.perf_counter() - started:4.0f} s] {text}", flush=True)
+            print(f"{time.perf_counter() - started:5.0f} s  {text}", flush=True)
 
     tell(f"synthesize {DAYS} days of radar")
     synthesize(folder / "radar", days=DAYS, seed=seed, size=SIZE, frames_per_day=FRAMES_PER_DAY, progress=progress)

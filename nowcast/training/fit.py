@@ -78,10 +78,7 @@ class Fit:
             initial=progress.step,
             desc=self.run.experiment.name,
             unit="step",
-            disable=not (self.show and self.fabric.is_global_zero),
-            # A terminal gets a moving bar, a log file a line now and then.
-            mininterval=0.5 if _is_terminal() else 30.0,
-            ascii=not _is_terminal(),
+            disable=not (self.show and self.fabric.is_global_zero and sys.stderr.isatty()),
         )
         with bar, Interrupt() as interrupt, closing(batches):
             if self._validate_when_due(interrupt):  # an earlier Ctrl-C came in the middle of a validation
@@ -95,6 +92,7 @@ class Fit:
                     now = time.perf_counter()
                     steps = progress.loss_count
                     bar.set_postfix(loss=f"{loss:.4g}")
+                    self._say(loss, steps / (now - clock))
                     self._write(
                         loss=loss,
                         learning_rate=training.rate_at(progress.step - 1),
@@ -184,6 +182,18 @@ class Fit:
         squared_sum, absolute_sum, frames = summed.tolist()
         return squared_sum / frames, absolute_sum / frames
 
+    def _say(self, loss: float, steps_per_second: float) -> None:
+        """A line now and then for whoever reads a log file instead of a terminal."""
+        if not self.show or not self.fabric.is_global_zero or sys.stderr.isatty():
+            return
+        step, steps = self.progress.step, self.training.steps
+        left = (steps - step) / steps_per_second / 60
+        print(
+            f"{self.run.experiment.name}: step {step}/{steps}, loss {loss:.4g}, {steps_per_second:.2f} steps/s, "
+            f"{left:.1f} min left",
+            file=sys.stderr,
+        )
+
     def _write(self, **row: float) -> None:
         if self.journal is not None:
             self.journal.write(step=self.progress.step, **row)
@@ -207,7 +217,3 @@ def _bare(model: nn.Module) -> nn.Module:
     while hasattr(model, "module"):
         model = model.module  # type: ignore[assignment]
     return model
-
-
-def _is_terminal() -> bool:
-    return sys.stderr.isatty()
