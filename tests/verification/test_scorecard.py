@@ -135,3 +135,23 @@ def test_lead_time_coordinate_and_reset():
     card.reset()
     assert int(card.dataset().sequences.sum()) == 0
     assert Scorecard(2).dataset().lead_time.values.tolist() == [1, 2]
+
+
+def test_where_nothing_can_be_cached_the_pass_is_compiled_all_the_same(monkeypatch):
+    import numba
+
+    from nowcast.verification import joint
+
+    compile_with = numba.njit
+
+    def nowhere_to_write(*, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return compile_with(**options)
+
+    monkeypatch.setattr(numba, "njit", nowhere_to_write)
+    joint._kernel.cache_clear()
+    try:
+        assert_equals_slow(*random_case(8))
+    finally:
+        joint._kernel.cache_clear()
