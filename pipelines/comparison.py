@@ -17,7 +17,7 @@ from scipy import stats
 from nowcast.verification import compare
 from pipelines.published import Errors
 from pipelines.scoring import ERRORS, mean_error
-from pipelines.tables import Cell, Section, interval_text, mean_and_spread
+from pipelines.tables import Cell, Section, interval_text, mean_and_spread, signed
 
 LEVEL = 0.95
 BLOCK_HOURS = (24.0, 12.0, 6.0, 3.0)
@@ -121,7 +121,7 @@ def _section(
     reference: xr.Dataset | None,
 ) -> Section:
     weather = "days" if hours == 24 else f"{hours:g} h"
-    header = [LABELS[error], "mean ± std", "compared with", "difference", "%", "95 % over seeds",
+    header = [ "", "mean ± std", "compared with", "difference", "%", "95 % over seeds",
               f"95 % over {weather}", "shown", "paper", "paper %"]  # fmt: skip
     lines: list[list[str]] = []
     records: list[dict[str, Cell]] = []
@@ -140,7 +140,7 @@ def _section(
             windows, blocks = over_blocks(scores, arms[base], error, hours)
             percent = seeds.difference / float(np.mean(before)) * 100
             said = verdict([seeds, windows])
-            line[3:] = [f"{seeds.difference:+.2f}", f"{percent:+.2f}", interval_text(seeds.low, seeds.high),
+            line[3:] = [signed(seeds.difference), signed(percent), interval_text(seeds.low, seeds.high),
                         interval_text(windows.low, windows.high), said]  # fmt: skip
             record |= {
                 "baseline": base, "difference": seeds.difference, "percent": percent, "seeds_low": seeds.low,
@@ -160,5 +160,6 @@ def _paper(name: str, base: str | None, error: str, published: Mapping[str, Erro
     if name not in published:
         return ["", ""]
     value = published[name][error]
-    relative = f"{(value / published[base][error] - 1) * 100:+.2f}" if base in published else ""
-    return [f"{value:.2f}", relative]
+    if base is None or base not in published:
+        return [f"{value:.2f}", ""]
+    return [f"{value:.2f}", f"{(value / published[base][error] - 1) * 100:+.2f}"]

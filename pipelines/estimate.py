@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from nowcast.config import Experiment
+from nowcast.config import Experiment, TrainingConfig
 from nowcast.data.gaps import Times
 from nowcast.data.windows import fixed_windows
 from nowcast.evaluation.table import markdown_table
@@ -45,8 +45,7 @@ def described_plan(study: Study, plan: Plan) -> str:
 
 def seconds_per_step(experiment: Experiment, shape: tuple[int, int]) -> float:
     """Seconds of one optimizer step on this machine, by a few steps on random frames."""
-    device = experiment.training.device
-    chosen = torch.device("cuda" if device == "cuda" or device == "auto" and torch.cuda.is_available() else "cpu")
+    chosen = device_of(experiment.training)
     data, training = experiment.data, experiment.training
     with torch.random.fork_rng(devices=[]):
         model = EncoderForecaster(experiment.model).to(chosen).train()
@@ -65,6 +64,12 @@ def seconds_per_step(experiment: Experiment, shape: tuple[int, int]) -> float:
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - begun)
     return sum(taken[1:]) / len(taken[1:])  # the first one pays for memory and choice of kernels
+
+
+def device_of(training: TrainingConfig) -> torch.device:
+    """Where an experiment is trained here."""
+    cuda = training.device == "cuda" or training.device == "auto" and torch.cuda.is_available()
+    return torch.device("cuda" if cuda else "cpu")
 
 
 def _rates(study: Study, plan: Plan) -> dict[str, float]:

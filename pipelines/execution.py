@@ -65,7 +65,9 @@ def _several(plan: Plan, waiting: list[PlannedRun], jobs: int, progress: bool) -
                     place = places.pop(0)
                     device = devices[place % len(devices)] if devices else None
                     receiver, sender = spawn.Pipe(duplex=False)
-                    process = spawn.Process(target=_alone, args=(plan, run, threads, device, sender), daemon=True)
+                    process: BaseProcess = spawn.Process(
+                        target=_alone, args=(plan, run, threads, device, sender), daemon=True
+                    )
                     process.start()
                     sender.close()
                     going[place] = process, run, receiver

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pipelines.arms import Arm
 from pipelines.command import command
 from pipelines.comparison import compared
-from pipelines.execution import carry_out
-from pipelines.origin import caveats, origin, reading_notes
+from pipelines.origin import caveats, origin, reading_notes, run_list
 from pipelines.published import TABLE_5
-from pipelines.scoring import Scorer
+from pipelines.scoring import score_arms
 from pipelines.study import Study
 from pipelines.tables import Report
 
@@ -29,11 +28,7 @@ def arms(study: Study) -> list[Arm]:
 
 def run(study: Study) -> Report:
     """Train what is missing, score, and write table5.md and table5.csv."""
-    wanted = arms(study)
-    plan = study.plan(wanted)
-    carry_out(plan, study.jobs, study.progress)
-    scorer = Scorer(study.data, plan, progress=study.progress)
-    scores = {arm.name: [scorer.scores(plan.run(arm.name, seed)) for seed in study.seed_list] for arm in wanted}
+    plan, scorer, scores = score_arms(study, arms(study))
     first = plan.run("P-Original", study.seed_list[0])
     report = Report(
         "table5",
@@ -42,6 +37,7 @@ def run(study: Study) -> Report:
         compared(scores, BASELINES, TABLE_5, study.block_hours, scorer.persistence(first)),
         [*caveats(study), *reading_notes()],
         origin(study, plan, "kdd24_table5", scores["P-Original"][0]),
+        run_list(plan),
     )
     report.write(study.output_folder)
     return report

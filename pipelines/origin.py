@@ -12,9 +12,32 @@ from nowcast.training.journal import read_journal
 from pipelines.arms import Plan, PlannedRun, fingerprint
 from pipelines.published import SPLIT_DAYS
 from pipelines.study import Study
+from pipelines.tables import Cell, Section
 
 TIMING = "Training time"
 """How the one line begins that differs from run to run."""
+
+
+LISTED = 12
+"""Runs named in a report; more of them would hide it."""
+
+
+def run_list(plan: Plan) -> Section:
+    """Every run of a plan with the SHA-256 of its config, for the file NAME-runs.csv."""
+    arms: dict[str, set[str]] = {}
+    for (arm, _), identity in plan.last.items():
+        arms.setdefault(identity, set()).add(arm)
+    records: list[dict[str, Cell]] = [
+        {
+            "run": run.experiment.name,
+            "arms": "; ".join(sorted(arms.get(run.identity, ()))),
+            "config_sha256": run.identity,
+            "starts_from": run.parent,
+            "steps": run.experiment.training.steps,
+        }
+        for run in plan.runs.values()
+    ]
+    return Section("Runs", [], [], records, "runs")
 
 
 def is_the_papers_experiment(study: Study) -> bool:
@@ -61,8 +84,9 @@ def origin(study: Study, plan: Plan, pipeline: str, scores: xr.Dataset | None, *
     facts += [f"Scale: {study.scale}{_changes(study)}; {_protocol(study)}"]
     facts += [f"Command: `{study.command(pipeline, **options)}`"]
     facts += [f"Software: torch {torch.__version__}"]
-    hashes = ", ".join(f"{run.experiment.name.rsplit('-', 1)[0]} {run.identity[:10]}" for run in plan.runs.values())
-    facts += [f"Configs: {hashes}"]
+    names = ", ".join(f"`{run.experiment.name}`" for run in plan.runs.values())
+    many = len(plan.runs) > LISTED
+    facts += [f"Configs: {f'{len(plan.runs)} runs, listed' if many else names} in the -runs.csv beside this"]
     seconds = sum(training_seconds(plan, run) for run in plan.runs.values())
     facts += [f"{TIMING} of these {len(plan.runs)} runs, by their logs: {said_time(seconds)}"]
     return facts

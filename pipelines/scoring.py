@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,10 @@ from nowcast.forecaster import Forecaster
 from nowcast.models import ModelForecaster, load_model
 from nowcast.models.persistence import Persistence
 from nowcast.run import Run
-from pipelines.arms import Plan, PlannedRun
+from nowcast.training.journal import read_journal
+from pipelines.arms import Arm, Plan, PlannedRun
+from pipelines.execution import carry_out
+from pipelines.study import Study
 
 ERRORS = ("balanced_mae", "balanced_mse")
 """The scores of the paper's tables: sums per frame, averaged over windows and lead times; smaller is better."""
@@ -96,6 +100,25 @@ def trained_forecaster(run: Path, inhibited: bool = False) -> ModelForecaster:
             module.inhibit_in_eval = True
     training = opened.experiment.training
     return ModelForecaster(model, training.device, training.precision)
+
+
+def score_arms(study: Study, arms: Sequence[Arm]) -> tuple[Plan, Scorer, dict[str, list[xr.Dataset]]]:
+    """Train what is missing of some arms and score them: the plan, its scorer, and arm → scores, seed by seed."""
+    plan = study.plan(arms)
+    carry_out(plan, study.jobs, study.progress)
+    scorer = Scorer(study.data, plan, progress=study.progress)
+    scores = {arm.name: [scorer.scores(plan.run(arm.name, seed)) for seed in study.seed_list] for arm in arms}
+    return plan, scorer, scores
+
+
+def validation_error(plan: Plan, run: PlannedRun) -> float:
+    """B-MSE + B-MAE of a finished run over the validation windows, from its log; what settings are chosen by."""
+    rows = [row for row in read_journal(plan.path(run)) if "validation_balanced_mse" in row]
+    if not rows or rows[-1]["step"] != run.experiment.training.steps:
+        raise NowcastError(
+            f"{plan.path(run)} was not validated at its end; the archive needs a valid split to choose a setting by"
+        )
+    return float(rows[-1]["validation_balanced_mse"] + rows[-1]["validation_balanced_mae"])
 
 
 def mean_error(scores: xr.Dataset, error: str) -> float:

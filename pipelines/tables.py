@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nowcast.errors import NowcastError
 from nowcast.evaluation.table import markdown_table
-from nowcast.run import written_whole
+from nowcast.whole_files import whole_file
 
 Cell = str | float | int | None
 
@@ -38,6 +38,7 @@ class Report:
         introduction: what the table shows, one paragraph.
         sections: its tables.
         notes: how to read them, and how far they reach.
+        runs: the list of runs, for `name-runs.csv` alone.
         origin: data, scale, command, configs: what it takes to make them again.
     """
 
@@ -46,7 +47,8 @@ class Report:
     introduction: str
     sections: Sequence[Section]
     notes: Sequence[str] = ()
-    origin: Sequence[str] = field(default_factory=tuple)
+    origin: Sequence[str] = ()
+    runs: Section | None = None
 
     def markdown(self) -> str:
         """The report as Markdown."""
@@ -60,14 +62,14 @@ class Report:
     def write(self, folder: Path) -> Path:
         """Write the report and its CSV files; returns the Markdown file."""
         files: dict[str, list[dict[str, Cell]]] = {}
-        for section in self.sections:
+        for section in (*self.sections, *([self.runs] if self.runs else [])):
             name = f"{self.name}-{section.file}.csv" if section.file else f"{self.name}.csv"
             files.setdefault(name, []).extend(section.records)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, records in files.items():
                 _write_csv(folder / name, records)
-            with written_whole(folder / f"{self.name}.md") as temporary:
+            with whole_file(folder / f"{self.name}.md") as temporary:
                 temporary.write_text(self.markdown(), encoding="utf-8")
         except OSError as error:
             raise NowcastError(f"{folder} cannot be written ({error.strerror}); give another --output") from None
@@ -87,9 +89,18 @@ def mean_and_spread(values: Sequence[float], style: str = ".2f") -> str:
     return mean if len(known) == 1 else f"{mean} ± {format(float(known.std(ddof=1)), style.lstrip('+'))}"
 
 
-def interval_text(low: float, high: float, style: str = "+.2f") -> str:
+def signed(value: float) -> str:
+    """A difference with its sign, small ones with more digits.
+
+    >>> signed(-8.2), signed(0.00123), signed(0.0)
+    ('-8.20', '+0.0012', '+0.00')
+    """
+    return f"{value:+.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:+.4f}"
+
+
+def interval_text(low: float, high: float) -> str:
     """An interval in brackets, – where there is none."""
-    return "–" if math.isnan(low) or math.isnan(high) else f"[{format(low, style)}, {format(high, style)}]"
+    return "–" if math.isnan(low) or math.isnan(high) else f"[{signed(low)}, {signed(high)}]"
 
 
 def summary(values: Sequence[float], prefix: str) -> dict[str, Cell]:
@@ -104,7 +115,7 @@ def summary(values: Sequence[float], prefix: str) -> dict[str, Cell]:
 
 def _write_csv(path: Path, records: Sequence[dict[str, Cell]]) -> None:
     columns = list(dict.fromkeys(key for record in records for key in record))
-    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
         for record in records:
