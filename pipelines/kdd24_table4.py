@@ -1,0 +1,117 @@
+"""Table 4: does a training step make the neurons it modified less monosemantic? Here in the ConvGRU."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nowcast.whole_files import whole_file
+from pipelines.arms import Arm, Plan, PlannedRun
+from pipelines.command import command
+from pipelines.execution import carry_out
+from pipelines.inhibition import Effect, measure
+from pipelines.origin import origin, run_list
+from pipelines.published import TABLE_4
+from pipelines.study import Study
+from pipelines.tables import Cell, Report, Section, mean_and_spread, summary
+
+METHODS: Mapping[str, float | None] = {"Original": None, "Naive (a)": 0.0, "Naive (b)": -1.0, "RD": 1.0}
+"""The strength of each method; None modifies nothing."""
+
+MEASURED = 10000
+"""Modified neurons that each method and seed is averaged over, at least; the paper's number."""
+
+COLUMNS = {
+    "decrease_ratio": ("Decrease Ratio, %", "+.4f"),
+    "median_decrease_ratio": ("its median", "+.4f"),
+    "share_decreased": ("decreased, %", ".1f"),
+    "total_update_ratio": ("Total Update Ratio, %", ".3f"),
+    "median_total_update_ratio": ("its median", ".3f"),
+}
+
+
+def arms(study: Study, measured: int = MEASURED) -> list[Arm]:
+    """The plain base; the measured steps of fine-tuning are taken beside it and leave no run."""
+    return [Arm("base", (study.phases.pretrain,))]
+
+
+def run(study: Study, measured: int = MEASURED) -> Report:
+    """Train the bases, measure `measured` neurons or more for each method and seed, write table4.md and table4.csv."""
+    plan = study.plan(arms(study))
+    carry_out(plan, study.jobs, study.progress)
+    lines: list[list[str]] = []
+    records: list[dict[str, Cell]] = []
+    for method, strength in METHODS.items():
+        effects = [_effect(study, plan, plan.run("base", seed), strength, measured) for seed in study.seed_list]
+        values = {name: [getattr(effect, name) for effect in effects] for name in COLUMNS}
+        record: dict[str, Cell] = {"method": method, "neurons": int(np.sum([effect.neurons for effect in effects]))}
+        for name, of_seeds in values.items():
+            record |= summary(of_seeds, name)
+        paper = TABLE_4[method]
+        lines.append([method, *(mean_and_spread(values[name], style) for name, (_, style) in COLUMNS.items()),
+                      f"{record['neurons']:,}".replace(",", " "), f"{paper['decrease_ratio']:+.3f}",
+                      f"{paper['total_update_ratio']:.3f}"])  # fmt: skip
+        records.append(record | {f"paper_{name}": value for name, value in paper.items()})
+    header = ["method", *(title for title, _ in COLUMNS.values()), "neurons", "paper: decrease", "paper: update"]
+    rate = study.phases.finetune.training.learning_rate
+    report = Report(
+        "table4",
+        "Table 4: the effectiveness of inhibition",
+        "Each method fine-tunes the plain base on the same batches. At each step the selected neurons are compared "
+        "before and after the optimizer's step on the same input: Decrease Ratio (1 − φ(z*)/φ(z)) · 100 %, Total "
+        "Update Ratio |z*/z − 1| · 100 %.",
+        [Section("Selected neurons", header, lines, records)],
+        [
+            f"Mean ± standard deviation over seeds of means over neurons. Learning rate {rate:g}, Adam; the first "
+            "steps only fill the optimizer's moments and the running statistics, and are not measured.",
+            "Original selects the neurons that MEmeL would and modifies none. The mean of the Total Update Ratio is "
+            "ruled by a few neurons near 0: read the median beside it.",
+            "The paper's numbers are of Swin-B on images at learning rate 2e-6; only the signs and the order of the "
+            "methods can be held against them.",
+        ],
+        origin(study, plan, "kdd24_table4", None, measured=None if measured == MEASURED else measured),
+        run_list(plan),
+    )  # fmt: skip
+    report.write(study.output_folder)
+    return report
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The number of neurons."""
+    parser.add_argument("--measured", type=int, default=MEASURED, metavar="N",
+                        help="modified neurons for each method and seed, at least (default: %(default)s)")  # fmt: skip
+
+
+def _effect(study: Study, plan: Plan, base: PlannedRun, strength: float | None, measured: int) -> Effect:
+    """The effect of a method on a base, measured once and kept beside it."""
+    method = "original" if strength is None else f"{strength:g}"
+    phase = study.phases.inhibited(study.phases.finetune, strength=1.0)
+    setting = {"measured": measured, "memel": phase.plain()["model"]["memel"], "rate": phase.training.learning_rate,
+               "batch_size": phase.training.batch_size}  # fmt: skip
+    file = plan.path(base) / f"inhibition-{method}.json"
+    kept = _read(file)
+    if kept is not None and kept["setting"] == setting:
+        return Effect(**kept["effect"])
+    if study.progress:
+        print(f"measure strength {method} on {base.experiment.name}", flush=True)
+    effect = measure(phase, base.experiment.seed, study.data, plan.path(base), strength, measured)
+    with whole_file(file) as temporary:
+        temporary.write_text(json.dumps({"setting": setting, "effect": vars(effect)}), encoding="utf-8")
+    return effect
+
+
+def _read(file: Path) -> dict[str, dict[str, Any]] | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return content if {"setting", "effect"} <= content.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+if __name__ == "__main__":
+    command(__doc__, arms, run, add_options)
