@@ -151,7 +151,7 @@ class MEmeL(nn.Module):
         return squares.mul_(inverse_variance(self.statistics.variance.reshape(-1), self.epsilon))
 
     def _inhibiting(self) -> Tensor:
-        # A tensor, not a Python number: see RunningMoments._past.
+        # A tensor: a Python number that changes would recompile a compiled step at every call.
         statistics = self.statistics
         batches = once(statistics.batches) if torch.compiler.is_compiling() else statistics.batches
         if statistics.order == "reference":
