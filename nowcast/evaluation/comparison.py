@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
@@ -82,7 +81,7 @@ class Comparison:
         self._count("scored", scored)
         self._remember("issue_time", np.asarray(issue_times, "datetime64[s]"))
         self._remember("window_rain_rate", _mean_rain_rate(observation, scored))
-        self._remember("window_valid_pixels", scored.sum((2, 3, 4)).cpu().numpy())
+        self._remember("window_valid_pixels", count_pixels(scored))
         for name in self.names:
             self._count(f"known {name}", valid & known(unsettled[name]))
             try:
@@ -169,7 +168,7 @@ class Comparison:
         return [f"known {name}" for name in self.names]
 
     def _count(self, key: str, pixels: Tensor) -> None:
-        self.pixels[key] += pixels.sum((0, 2, 3, 4)).cpu().numpy()
+        self.pixels[key] += count_pixels(pixels).sum(axis=0)
 
     def _remember(self, key: str, values: NDArray[Any]) -> None:
         self.windows.setdefault(key, []).append(values)
@@ -178,9 +177,19 @@ class Comparison:
         return np.concatenate(self.windows[key])
 
 
+def count_pixels(mask: Tensor) -> NDArray[np.int64]:
+    """Number of True pixels of every frame, (B, T) of a bool (B, T, 1, H, W).
+
+    Frame by frame with numpy: torch sums booleans a hundred times slower.
+    """
+    array = mask.cpu().numpy()
+    return np.array([[np.count_nonzero(frame) for frame in frames] for frames in array], np.int64)
+
+
 def _mean_rain_rate(observation: Tensor, scored: Tensor) -> NDArray[np.float32]:
     """Mean observed rain rate of the scored pixels of every frame, mm/h (B, T); NaN where there is none."""
-    codes = torch.round(observation.clamp(0, 1) * 255).long().masked_fill(~scored, 0)  # a table is faster than a power
-    table = torch.from_numpy(rain_rate_from_scaled(np.arange(256) / 255)).to(observation.device)
-    total = table[codes].sum((2, 3, 4)).cpu().numpy()
-    return ratio(total, scored.sum((2, 3, 4)).cpu().numpy()).astype(np.float32)
+    codes = np.rint(observation.clamp(0, 1).cpu().numpy() * np.float32(255)).astype(np.uint8)
+    codes[~scored.cpu().numpy()] = 0  # no echo, 0 mm/h
+    table = rain_rate_from_scaled(np.arange(256) / 255)  # a table of the 8-bit codes: observations are nothing else
+    totals = [[np.bincount(frame.ravel(), minlength=256) @ table for frame in frames] for frames in codes]
+    return ratio(totals, count_pixels(scored)).astype(np.float32)

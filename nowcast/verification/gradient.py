@@ -29,7 +29,7 @@ class GradientDifference(StreamingScore):
     def __init__(self, lead_steps: int, frame_interval: np.timedelta64 | None = None) -> None:
         super().__init__(lead_steps, frame_interval)
         self.register("difference", (lead_steps,))
-        self.register("steps", (lead_steps,), np.int64)
+        self.register("frames_with_steps", (lead_steps,), np.int64)
         self.register("sequences", (lead_steps,), np.int64)
 
     def update(self, forecast: Tensor, observation: Tensor, valid: Tensor) -> None:
@@ -44,12 +44,12 @@ class GradientDifference(StreamingScore):
             if not torch.isfinite(total).all():
                 raise ValueError("forecast or observation holds NaN or infinity at a valid pixel")
             self.totals["difference"] += total.cpu().numpy()
-            self.totals["steps"] += both.sum((0, 2, 3, 4)).cpu().numpy()
+            self.totals["frames_with_steps"] += both.any(dim=4).any(dim=3).sum((0, 2)).cpu().numpy()
         self.totals["sequences"] += len(forecast)
 
     def dataset(self) -> xr.Dataset:
         """`gdl` (lead_time)."""
-        sequences = np.where(self.totals["steps"] > 0, self.totals["sequences"], 0)
+        sequences = np.where(self.totals["frames_with_steps"] > 0, self.totals["sequences"], 0)
         gdl = ratio(self.totals["difference"], sequences)
         attributes = {"long_name": "gradient difference, sum per frame", "units": "1"}
         return xr.Dataset({"gdl": ("lead_time", gdl, attributes)}, {"lead_time": self.lead_time()})
