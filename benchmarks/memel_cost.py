@@ -38,13 +38,9 @@ SIZE = 120
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument(
-        "--steps", type=int, default=5, help="measured steps of each kind, after one to warm up"
-    )
+    parser.add_argument("--steps", type=int, default=5, help="measured steps of each kind, after one to warm up")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="bf16: autocast")
     parser.add_argument("--device", default="cpu")
@@ -133,9 +129,7 @@ def isolated(options: argparse.Namespace, repeats: int = 15) -> tuple[float, flo
     def backward() -> None:
         torch.autograd.grad(results, states, [arriving[z.shape] for z in states])
 
-    seconds = [(timed(forward, device), timed(backward, device)) for _ in range(repeats + 2)][
-        2:
-    ]  # late start
+    seconds = [(timed(forward, device), timed(backward, device)) for _ in range(repeats + 2)][2:]  # late start
     return statistics.median(s for s, _ in seconds), statistics.median(s for _, s in seconds)
 
 

@@ -35,9 +35,9 @@ def extrapolate(before: np.ndarray, now: np.ndarray, span: int, steps: int) -> n
     smooth = [cv2.GaussianBlur(np.maximum(frame, 50), (0, 0), 2) for frame in (before, now)]
     flow = flow_method.calc(smooth[1], smooth[0], None)  # where each pixel of `now` came from
     weight = cv2.GaussianBlur((now > 70).astype(np.float32), (0, 0), 25) + 1e-3
-    flow = np.dstack(
-        [cv2.GaussianBlur(flow[..., i] * (now > 70), (0, 0), 25) / weight for i in (0, 1)]
-    ) * (steps / span)
+    flow = np.dstack([cv2.GaussianBlur(flow[..., i] * (now > 70), (0, 0), 25) / weight for i in (0, 1)]) * (
+        steps / span
+    )
     rows, columns = np.mgrid[: now.shape[0], : now.shape[1]].astype(np.float32)
     return cv2.remap(now, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_NEAREST, borderValue=0)
 

@@ -31,9 +31,7 @@ class Attached(MEmeL):
         return z if inhibited is first else inhibited.movedim(0, self.batch_axis)
 
 
-def attach(
-    model: nn.Module, layers: str | Iterable[str], *, batch_axis: int = 0, **options: Any
-) -> dict[str, MEmeL]:
+def attach(model: nn.Module, layers: str | Iterable[str], *, batch_axis: int = 0, **options: Any) -> dict[str, MEmeL]:
     """Insert a MEmeL after each of the named layers of model; returns them by the layer's name.
 
     layers: a name as in `model.named_modules()`, a pattern of `*`, `?`, `[…]` (where `*` also crosses dots),
@@ -90,9 +88,7 @@ def plain_state_dict(model: nn.Module) -> dict[str, Any]:
     It loads into the same model with, without, or with other MEmeL modules, attached or written into its
     code.
     """
-    prefixes = tuple(
-        f"{name}." if name else "" for name, module in model.named_modules() if isinstance(module, MEmeL)
-    )
+    prefixes = tuple(f"{name}." if name else "" for name, module in model.named_modules() if isinstance(module, MEmeL))
     return {key: value for key, value in model.state_dict().items() if not key.startswith(prefixes)}
 
 
@@ -133,9 +129,7 @@ def _find(model: nn.Module, patterns: list[str]) -> dict[str, nn.Module]:
         matching = [pattern] if pattern in names else [n for n in names if n and fnmatchcase(n, pattern)]
         if not matching:
             near = difflib.get_close_matches(pattern, names, n=5, cutoff=0.3) or list(names)[1:6]
-            raise ValueError(
-                f"no layer matches {pattern!r}; the nearest names are {', '.join(map(repr, near))}"
-            )
+            raise ValueError(f"no layer matches {pattern!r}; the nearest names are {', '.join(map(repr, near))}")
         found.update((name, _called(name, names[name])) for name in matching)
     return found
 
@@ -151,7 +145,5 @@ def _called(name: str, layer: nn.Module) -> nn.Module:
     while isinstance(layer, nn.Sequential) and len(layer):
         layer = layer[-1]
     if isinstance(layer, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
-        raise ValueError(
-            f"layer {name!r} is a {type(layer).__name__}, which is never called: name its members"
-        )
+        raise ValueError(f"layer {name!r} is a {type(layer).__name__}, which is never called: name its members")
     return layer

@@ -113,9 +113,7 @@ class DeactivateAt(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        z: Tensor, positions: Tensor, values: Tensor, active: Tensor, strength: float, channel: bool
-    ) -> Tensor:
+    def forward(z: Tensor, positions: Tensor, values: Tensor, active: Tensor, strength: float, channel: bool) -> Tensor:
         def replace(old: Tensor) -> Tensor:
             return torch.where(_fit(active, old), _fit(values, old).to(old.dtype), old)
 

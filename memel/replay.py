@@ -20,9 +20,7 @@ from torch import Tensor
 
 PROBES = 8
 BOUND = 512  # records kept: bounds memory; a graph rarely calls one module so often
-TOLERANCE = (
-    1e-2  # relative; the second run of a deterministic region is equal, of others equal up to rounding
-)
+TOLERANCE = 1e-2  # relative; the second run of a deterministic region is equal, of others equal up to rounding
 
 
 class Selection(NamedTuple):

@@ -68,7 +68,7 @@ def _run(path: Path) -> str:
     best = min(validated, key=lambda row: row["validation_loss"], default=None)
     memel = experiment.model.memel
     crop = "" if experiment.data.rows is None else f", rows {experiment.data.rows}, columns {experiment.data.columns}"
-    rows = {
+    rows: dict[str, Any] = {
         "archive": experiment.data.archive,
         "frames": f"{experiment.data.observed} observed → {experiment.data.forecast} forecast{crop}",
         "network": "ConvGRU, hidden " + ", ".join(str(level.hidden) for level in experiment.model.levels),
@@ -85,7 +85,7 @@ def _run(path: Path) -> str:
             f"at step {best['step']}"
         )
     if (path / "scores.nc").exists():
-        rows["scores"] = path / "scores.nc"
+        rows["scores"] = str(path / "scores.nc")
     return _table(f"{path}: run {experiment.name}", rows)
 
 

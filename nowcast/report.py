@@ -30,7 +30,7 @@ def draw_report(folder: str | Path) -> list[Path]:
         cases.append(
             Case(
                 label=str(label),
-                issue_time=one["issue_time"].values,
+                issue_time=one["issue_time"].values.astype("datetime64[s]")[()],  # type: ignore[arg-type]
                 lead_times=one["lead_time"].values,
                 observed=one["observed"].values,
                 observation=one["observation"].values,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import yaml
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
 from nowcast.experiment_file import experiment_from
+from nowcast.whole_files import write_text
 
 CHECKPOINTS = ("best", "last")
 
@@ -48,12 +46,8 @@ class Run:
 
     def write_experiment(self) -> None:
         """Write `config.yaml`, every default spelled out."""
-        try:
-            with written_whole(self.path / "config.yaml") as temporary:
-                text = yaml.safe_dump(self.experiment.plain(), sort_keys=False, allow_unicode=True)
-                temporary.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise NowcastError(f"{self.path} cannot be written ({error.strerror}); choose another folder") from None
+        text = yaml.safe_dump(self.experiment.plain(), sort_keys=False, allow_unicode=True)
+        write_text(self.path / "config.yaml", text)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -85,14 +79,3 @@ class Run:
             if (self.checkpoints / f"{name}.ckpt").is_file():
                 return self.checkpoints / f"{name}.ckpt"
         raise NowcastError(f"{self.path} has no checkpoint yet; train it with `nowcast train CONFIG --resume`")
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder, renamed to `path` when the block ends well, removed when it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

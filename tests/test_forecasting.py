@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import netCDF4
@@ -11,8 +10,7 @@ import pytest
 import torch
 import xarray as xr
 
-from nowcast import Archive, NowcastError, Nowcaster, forecast, read_forecast, train, write_forecast
-from nowcast.config import Experiment
+from nowcast import Archive, Nowcaster, NowcastError, forecast, read_forecast, train, write_forecast
 from nowcast.forecasting import observed_around
 from nowcast.run import Run
 

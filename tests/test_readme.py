@@ -19,7 +19,9 @@ QUICK = ["--set", "training.steps=2", "--set", "training.validate_every=2", "--s
 
 
 def commands(block: str) -> list[list[str]]:
-    return [words for line in block.splitlines() if (words := shlex.split(line, comments=True)) and words[0] == "nowcast"]
+    return [
+        words for line in block.splitlines() if (words := shlex.split(line, comments=True)) and words[0] == "nowcast"
+    ]
 
 
 def test_the_path_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

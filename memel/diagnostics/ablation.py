@@ -49,9 +49,7 @@ def loss_increase(
                 z[index] = value
                 return z
 
-            handle = target.register_forward_hook(
-                lambda _, __, output: change_first_tensor(output, deactivated)
-            )
+            handle = target.register_forward_hook(lambda _, __, output: change_first_tensor(output, deactivated))
             try:
                 without = {kind: _mean_loss(kind, batch_loss, group) for kind, group in batches.items()}
             finally:
@@ -65,9 +63,7 @@ def loss_increase(
 def _mean_loss(kind: str, batch_loss: Callable[[Any], Tensor], batches: Iterable[Any]) -> float:
     losses = [batch_loss(batch).double() for batch in batches]
     if not losses:
-        raise ValueError(
-            f"found no batches of kind {kind!r}, expected at least one (a list, not a generator)"
-        )
+        raise ValueError(f"found no batches of kind {kind!r}, expected at least one (a list, not a generator)")
     return torch.stack(losses).mean().item()
 
 

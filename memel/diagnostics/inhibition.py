@@ -153,9 +153,7 @@ class _Recorder:
 
     def second(self, memel: MEmeL, z: Tensor) -> Selection:
         if len(self.after) == len(self.calls) or z.shape[0] != len(self.calls[len(self.after)][1]):
-            raise RuntimeError(
-                "the second pass called a module otherwise than the first: is it the same batch?"
-            )
+            raise RuntimeError("the second pass called a module otherwise than the first: is it the same batch?")
         selection = self.calls[len(self.after)][0]
         self.after.append(_at(memel, z, selection.positions))
         return self._applied(selection)
@@ -165,9 +163,7 @@ class _Recorder:
 
     def effect(self, name: str) -> InhibitionEffect:
         if len(self.after) != len(self.calls):
-            raise RuntimeError(
-                f"{name!r} was called {len(self.calls)} times, then {len(self.after)}: one batch?"
-            )
+            raise RuntimeError(f"{name!r} was called {len(self.calls)} times, then {len(self.after)}: one batch?")
         columns: list[list[Tensor]] = [[torch.empty(0)] for _ in range(4)]
         for (selection, value, mean, weight), after in zip(self.calls, self.after, strict=True):
             for column, of_all in enumerate((value, after)):

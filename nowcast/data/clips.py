@@ -70,9 +70,7 @@ class ClipStore:
         wanted = np.unique(np.asarray(times, "datetime64[s]"))
         present = wanted[archive.index.find(wanted)[1]]
         if not len(present):
-            raise NowcastError(
-                f"the archive {archive.path} has no frame at any of the {len(wanted)} times asked for"
-            )
+            raise NowcastError(f"the archive {archive.path} has no frame at any of the {len(wanted)} times asked for")
         down, across = crop(rows, archive.shape[0], "rows"), crop(columns, archive.shape[1], "columns")
         frame = (down.stop - down.start) * (across.stop - across.start)
         needed = (len(present) + 1) * frame * (2 if masks == "frame" else 1)
@@ -103,9 +101,7 @@ class ClipStore:
         codes, valid = self._gather(wanted, np.where(present, position, len(self._seconds)), present)
         fields = codes.to(torch.float32).div_(255.0).unsqueeze(2)  # (B, T, 1, H, W)
         valid = valid.unsqueeze(2)
-        return RadarSequence(
-            fields[:, :observed], valid[:, :observed], fields[:, observed:], valid[:, observed:]
-        )
+        return RadarSequence(fields[:, :observed], valid[:, :observed], fields[:, observed:], valid[:, observed:])
 
     def _gather(
         self, wanted: NDArray[np.int64], position: NDArray[np.int64], present: NDArray[np.bool_]

@@ -14,9 +14,9 @@ from nowcast.data.compression import CHUNK_FRAMES, Compression, compression_opti
 from nowcast.data.gaps import Times, seconds
 from nowcast.data.grid import Grid
 from nowcast.data.masks import DOUBTFUL, FLAG_MEANINGS, UNSEEN, USABLE
-from nowcast.data.whole_files import whole_file
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_SCALE
+from nowcast.whole_files import whole_file
 
 
 @dataclass(frozen=True, eq=False)

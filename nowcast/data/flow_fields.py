@@ -122,9 +122,7 @@ class FlowField:
         heading = self.heading + self.turn * hour / 24 + 0.25 * np.sin(2 * np.pi * hour / 7 + self.phases[0])
         speed = self.speed * (1 + 0.15 * np.sin(2 * np.pi * hour / 11 + self.phases[1]))
         swing = 2 * np.pi * hour / 16 + self.phases[2]
-        east, south = (
-            np.cos(swing) * self.eddies[0][i] + np.sin(swing) * self.eddies[1][i] for i in (0, 1)
-        )
+        east, south = (np.cos(swing) * self.eddies[0][i] + np.sin(swing) * self.eddies[1][i] for i in (0, 1))
         east, south = east + speed * np.cos(heading), south + speed * np.sin(heading)
         self.mean = (speed * np.cos(heading) * self.pixels, speed * np.sin(heading) * self.pixels)
         if self.vortex is not None:

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from nowcast.errors import NowcastError
-from nowcast.run import written_whole
 from nowcast.units import HKO7_SCALE, HKO7_ZR
+from nowcast.whole_files import whole_file
 
 
 def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = False) -> Path:
@@ -68,12 +68,8 @@ def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = F
     encoding |= {n: {"units": "seconds since 1970-01-01", "dtype": "int64"} for n in
                  ("forecast_reference_time", "time", "observed_time")}  # fmt: skip
     encoding["lead_time"] = {"units": "seconds", "dtype": "int64"}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as temporary:
-            file.to_netcdf(temporary, encoding=encoding)
-    except OSError as error:
-        raise NowcastError(f"{path} cannot be written ({error.strerror or error}); choose another --output") from None
+    with whole_file(path) as temporary:
+        file.to_netcdf(temporary, encoding=encoding)
     return path
 
 

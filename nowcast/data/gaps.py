@@ -18,11 +18,7 @@ def seconds(times: ArrayLike) -> NDArray[np.int64]:
 
 def interval_seconds(interval: np.timedelta64 | int | float) -> int:
     """A frame interval (timedelta64, or a number of seconds) in whole seconds, > 0; ValueError otherwise."""
-    value = (
-        interval.astype("timedelta64[s]").astype(int)
-        if isinstance(interval, np.timedelta64)
-        else int(interval)
-    )
+    value = interval.astype("timedelta64[s]").astype(int) if isinstance(interval, np.timedelta64) else int(interval)
     if value <= 0:
         raise ValueError(f"the frame interval is {interval}, expected a positive duration")
     return int(value)

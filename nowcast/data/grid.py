@@ -72,9 +72,7 @@ def radar_centered_grid(
     return Grid(y, x, attributes)
 
 
-def hko7_grid(
-    shape: tuple[int, int], pixel: float | None = None, center: tuple[float, float] | None = None
-) -> Grid:
+def hko7_grid(shape: tuple[int, int], pixel: float | None = None, center: tuple[float, float] | None = None) -> Grid:
     """The grid of frames in the HKO-7 layout.
 
     480×480 frames are HKO-7's: 512 km about Hong Kong, unless `pixel` (metres) or `center` (latitude, longitude)

@@ -66,16 +66,12 @@ class Hko7Source:
         """Take SOURCE or SOURCE/radarPNG; NowcastError where neither is there."""
         folder = Path(source).resolve()
         if not folder.is_dir():
-            raise NowcastError(
-                f"{folder} does not exist, expected a folder in the HKO-7 layout ({IMAGES}/YYYY/MM/DD)"
-            )
+            raise NowcastError(f"{folder} does not exist, expected a folder in the HKO-7 layout ({IMAGES}/YYYY/MM/DD)")
         if (folder / IMAGES).is_dir():
             return cls(folder)
         if folder.name == IMAGES or any(re.fullmatch(r"\d{4}", path.name) for path in folder.iterdir()):
             return cls(folder.parent, folder.name, f"{folder.name}_mask")
-        raise NowcastError(
-            f"{folder} has no {IMAGES} folder, expected {IMAGES}/YYYY/MM/DD/RADyymmddHHMM00.png in it"
-        )
+        raise NowcastError(f"{folder} has no {IMAGES} folder, expected {IMAGES}/YYYY/MM/DD/RADyymmddHHMM00.png in it")
 
     @property
     def beside(self) -> list[Path]:
@@ -98,9 +94,7 @@ class Hko7Source:
             mask = (Path(self.masks) / inside).as_posix()
             there = mask in fingerprints
             frames.append(
-                FoundFrame(
-                    path, mask if there else None, time, f"{path} {mark} {fingerprints.get(mask, '-')}"
-                )
+                FoundFrame(path, mask if there else None, time, f"{path} {mark} {fingerprints.get(mask, '-')}")
             )
         return Listing(frames, days, stray, unreadable)
 

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nowcast.data.dayfile import open_day
 from nowcast.data.gaps import Times, seconds
-from nowcast.data.whole_files import write_json
 from nowcast.errors import NowcastError
+from nowcast.whole_files import write_json
 
 INDEX_FILE = "index.json"
 """A cache only: whoever changes day files removes it first, and an archive without it opens more slowly."""
@@ -107,9 +107,7 @@ def day_facts(folder: Path, file: Path, shape: tuple[int, int], cached: dict[Pat
 
 def write_index(folder: Path, index: FrameIndex) -> None:
     """Write the cache."""
-    facts = {
-        file.as_posix(): [day.size, day.digest, day.times, day.report] for file, day in index.days.items()
-    }
+    facts = {file.as_posix(): [day.size, day.digest, day.times, day.report] for file, day in index.days.items()}
     write_json(folder / INDEX_FILE, facts, indent=None)
 
 

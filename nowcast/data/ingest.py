@@ -25,8 +25,8 @@ from nowcast.data.metadata import write_metadata
 from nowcast.data.preparation import SIX_MINUTES, Choices, Preparation, prepare
 from nowcast.data.report import IngestReport, describe_splits, gather
 from nowcast.data.static_mask import derived_static_mask
-from nowcast.data.whole_files import only_writer, remove_leftovers
 from nowcast.errors import NowcastError
+from nowcast.whole_files import only_writer, remove_leftovers
 
 
 def ingest_hko7(

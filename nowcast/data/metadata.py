@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from nowcast.data.dayfile import flag_attributes, write_grid
 from nowcast.data.grid import Grid
 from nowcast.data.splits import Splits
-from nowcast.data.whole_files import whole_file, write_json
 from nowcast.errors import NowcastError
+from nowcast.whole_files import whole_file, write_json
 
 FORMAT = "nowcast radar archive"
 FORMAT_VERSION = 1
@@ -81,9 +81,7 @@ def is_archive(folder: Path) -> bool:
 def read_metadata(folder: Path) -> Metadata:
     """Metadata of an archive; NowcastError names the file that is missing or not what it should be."""
     if not folder.is_dir():
-        raise NowcastError(
-            f"{folder} does not exist, expected the folder of a radar archive (see nowcast ingest)"
-        )
+        raise NowcastError(f"{folder} does not exist, expected the folder of a radar archive (see nowcast ingest)")
     if not is_archive(folder):
         hint = "make one with: nowcast ingest hko7 SOURCE ARCHIVE"
         if (folder / "radarPNG").is_dir():

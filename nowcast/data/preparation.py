@@ -18,9 +18,9 @@ from nowcast.data.metadata import GRID_FILE, Metadata, is_archive, read_metadata
 from nowcast.data.schedule import DaySchedule, schedule
 from nowcast.data.splits import Splits, merge_splits, parse_splits, refuse_overlap
 from nowcast.data.static_mask import choose_static_mask
-from nowcast.data.whole_files import TEMPORARY_SUFFIX
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_ZR
+from nowcast.whole_files import TEMPORARY_SUFFIX
 
 DAY = 86400
 SIX_MINUTES = np.timedelta64(360, "s")

@@ -13,7 +13,7 @@ from nowcast.data.gaps import Times, missing_slots
 from nowcast.data.index import DayFacts
 from nowcast.data.splits import Splits
 from nowcast.data.summary import fractions
-from nowcast.data.whole_files import write_json, write_text
+from nowcast.whole_files import write_json, write_text
 
 REPORT_JSON, REPORT_TEXT = "ingest_report.json", "ingest_report.txt"
 LISTED = 20
@@ -102,9 +102,7 @@ class IngestReport:
                 f"split {name}: {split['days']} of {split['days_listed']} listed days, {split['frames']} frames{rain}"
             )
         if not self.splits:
-            lines.append(
-                "no splits: no day lists found and none given, so training needs splits (train, valid, test)"
-            )
+            lines.append("no splits: no day lists found and none given, so training needs splits (train, valid, test)")
         for kind, words in KINDS.items():
             entries = getattr(self, kind)
             if entries:
@@ -141,10 +139,7 @@ def gather(days: Iterable[tuple[str, DayFacts]], interval: np.timedelta64) -> di
     lists = ("unreadable", "broken_masks", "snapped", "off_grid", "duplicated")
     return {
         **{kind: [entry for report in reports for entry in report.get(kind, [])] for kind in lists},
-        **{
-            kind: sum(report.get(kind, 0) for report in reports)
-            for kind in ("found", "written", "masks_computed")
-        },
+        **{kind: sum(report.get(kind, 0) for report in reports) for kind in ("found", "written", "masks_computed")},
         "missing": [str(time) for time in missing_slots(times, interval)],
         "empty_days": [day for day, facts in days if not facts.times],
         **fractions(reports),

@@ -57,9 +57,7 @@ def schedule(frames: Iterable[FoundFrame], interval: int, tolerance: int) -> lis
         else:
             _day(days, frame.time).off_grid.append((frame, away))
     for slot in sorted(offers):
-        _day(days, slot).slots[slot] = sorted(
-            offers[slot], key=lambda f: (abs(f.time - slot), f.time, f.image)
-        )
+        _day(days, slot).slots[slot] = sorted(offers[slot], key=lambda f: (abs(f.time - slot), f.time, f.image))
     return [days[number] for number in sorted(days)]
 
 

@@ -124,9 +124,7 @@ def synthesize(
         raise NowcastError(f"{out} cannot be written: {error.strerror or error}.") from error
 
 
-def _checked(
-    days: int, seed: int, size: int, frame_interval: np.timedelta64, frames_per_day: int | None
-) -> Settings:
+def _checked(days: int, seed: int, size: int, frame_interval: np.timedelta64, frames_per_day: int | None) -> Settings:
     interval_s = int(frame_interval / np.timedelta64(1, "s"))
     if not 60 <= interval_s <= 1800 or interval_s % 60 or 86400 % interval_s:
         raise NowcastError(f"The frame interval is {interval_s} s, expected 1 to 30 whole minutes that divide a day.")

@@ -71,9 +71,7 @@ def fixed_windows(
     """
     starts = [
         s
-        for s, reason in _walk(
-            *_slots(times, interval)[:2], observed, forecast, stride, max_missing, interval
-        )
+        for s, reason in _walk(*_slots(times, interval)[:2], observed, forecast, stride, max_missing, interval)
         if reason is None
     ]
     return np.array(starts, np.int64).astype("datetime64[s]")
@@ -156,9 +154,7 @@ def _walk(
             position = int(slots[following])
 
 
-def _rejection(
-    slots: NDArray[np.int64], start: int, observed: int, forecast: int, max_missing: int
-) -> str | None:
+def _rejection(slots: NDArray[np.int64], start: int, observed: int, forecast: int, max_missing: int) -> str | None:
     """Why a window may not start at `start`, None where it may."""
     end = start + observed + forecast
     inside = slots[np.searchsorted(slots, start) : np.searchsorted(slots, end)]

@@ -11,7 +11,7 @@ import xarray as xr
 
 from nowcast.errors import NowcastError
 from nowcast.evaluation.table import score_table
-from nowcast.run import written_whole
+from nowcast.whole_files import whole_file, write_text
 
 _TIMES = {"units": "seconds", "dtype": "int64"}
 
@@ -20,7 +20,7 @@ def make_writable(folder: Path) -> None:
     """Make a folder; NowcastError where it cannot be made or written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(folder / "scores.nc.probe") as temporary:
+        with whole_file(folder / "scores.nc.probe") as temporary:
             temporary.touch()
         (folder / "scores.nc.probe").unlink()
     except OSError as error:
@@ -30,11 +30,7 @@ def make_writable(folder: Path) -> None:
 def write_scores(scores: xr.Dataset, folder: Path) -> None:
     """Write `scores.nc` and the table `scores.md` into a folder, each whole or not at all."""
     _write(scores, folder / "scores.nc", {name: {"zlib": True, "complevel": 4} for name in _windowed(scores)})
-    try:
-        with written_whole(folder / "scores.md") as temporary:
-            temporary.write_text(score_table(scores), encoding="utf-8")
-    except OSError as error:
-        raise NowcastError(f"{folder} cannot be written ({error.strerror}); give another --output") from None
+    write_text(folder / "scores.md", score_table(scores))
 
 
 def write_cases(cases: xr.Dataset, folder: Path) -> None:
@@ -68,12 +64,8 @@ def _read(path: Path, name: str, advice: str) -> xr.Dataset:
 
 def _write(dataset: xr.Dataset, file: Path, encoding: Mapping[Any, Any]) -> None:
     times = {name: _TIMES for name in ("lead_time", "observed_time") if _is_timedelta(dataset, name)}
-    try:
-        with written_whole(file) as temporary:
-            dataset.to_netcdf(temporary, engine="netcdf4", encoding={**encoding, **times})
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise NowcastError(f"{file} cannot be written ({reason}); give another --output") from None
+    with whole_file(file) as temporary:
+        dataset.to_netcdf(temporary, engine="netcdf4", encoding={**encoding, **times})
 
 
 def _is_timedelta(dataset: xr.Dataset, name: str) -> bool:

@@ -119,9 +119,7 @@ def _episode(
         yield _forecast(forecasters, windows, starts[k : k + 1], ensembles)
 
 
-def _forecast(
-    forecasters: Mapping[str, Forecaster], windows: Windows, starts: Times, ensembles: bool
-) -> Issued:
+def _forecast(forecasters: Mapping[str, Forecaster], windows: Windows, starts: Times, ensembles: bool) -> Issued:
     sequence = windows.clips.sequence(starts, windows.observed, windows.forecast)
     forecasts = {}
     for name, forecaster in forecasters.items():

@@ -41,8 +41,6 @@ def advect(
         yield np.where(inside & (share >= 0.5), arrived / np.maximum(share, 0.5), np.nan).astype(np.float32)
 
 
-def _at(
-    field: NDArray[np.float32], columns: NDArray[np.float32], rows: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _at(field: NDArray[np.float32], columns: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Linear interpolation; beyond the border the border's value."""
     return np.asarray(cv2.remap(field, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

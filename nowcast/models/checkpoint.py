@@ -11,20 +11,16 @@ from torch import Tensor, nn
 
 from nowcast.errors import NowcastError
 from nowcast.models.encoder_forecaster import EncoderForecaster
-from nowcast.run import Run, written_whole
+from nowcast.run import Run
+from nowcast.whole_files import whole_file
 
 FORMAT = 1
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint whole or not at all; NowcastError when the folder cannot be written."""
-    try:
-        with written_whole(path) as temporary:
-            torch.save({"format": FORMAT, **content}, temporary)
-    except OSError as error:
-        raise NowcastError(
-            f"{path} cannot be written ({error.strerror}); free space or choose another folder"
-        ) from None
+    with whole_file(path) as temporary:
+        torch.save({"format": FORMAT, **content}, temporary)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from memel import MEmeL
 from nowcast.config import MemelConfig
 
-
 VALUE_AT = {
     "candidate": "candidate_state",
     "hidden": "hidden_state",

@@ -51,9 +51,7 @@ def motion_field(
     return np.asarray(smooth / (cv2.GaussianBlur(weight, (0, 0), width_of_smoothing) + little)[..., None], np.float32)
 
 
-def _flow(
-    pair: NDArray[np.float32], seen: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _flow(pair: NDArray[np.float32], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Displacement (H, W, 2) from the first frame to the second, and 1 where an echo was tracked, else 0."""
     both = seen.all(axis=0)
     echo = both & (pair >= ECHO)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast.errors import NowcastError
-from nowcast.run import written_whole
+from nowcast.whole_files import whole_file
 
 COLUMNS = (
     "step",
@@ -29,9 +29,9 @@ class Journal:
         """Open the log, keeping only the rows up to optimizer step `resume_at` (0: start anew)."""
         self._lines, self._table = folder / "log.jsonl", folder / "log.csv"
         kept = [row for row in read_journal(folder) if row["step"] <= resume_at] if resume_at else []
-        with written_whole(self._lines) as temporary:
+        with whole_file(self._lines) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        with written_whole(self._table) as temporary, temporary.open("w", newline="") as stream:
+        with whole_file(self._table) as temporary, temporary.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)

@@ -69,9 +69,7 @@ def frequency_bias(hits: ArrayLike, misses: ArrayLike, false_alarms: ArrayLike) 
     return ratio(h + f, h + m)
 
 
-def hss(
-    hits: ArrayLike, misses: ArrayLike, false_alarms: ArrayLike, correct_negatives: ArrayLike
-) -> Scores:
+def hss(hits: ArrayLike, misses: ArrayLike, false_alarms: ArrayLike, correct_negatives: ArrayLike) -> Scores:
     """Heidke skill score: the share of right answers, relative to chance.
 
     HSS = 2 (h c − m f) / ((h + m)(m + c) + (h + f)(f + c)) with hits h, misses m, false alarms f, correct
@@ -84,9 +82,7 @@ def hss(
     return ratio(2 * (h * c - m * f), (h + m) * (m + c) + (h + f) * (f + c))
 
 
-def gss(
-    hits: ArrayLike, misses: ArrayLike, false_alarms: ArrayLike, correct_negatives: ArrayLike
-) -> Scores:
+def gss(hits: ArrayLike, misses: ArrayLike, false_alarms: ArrayLike, correct_negatives: ArrayLike) -> Scores:
     """Gilbert skill score, or equitable threat score (ETS): CSI after removing the hits that chance gives.
 
     GSS = (h − r) / (h + m + f − r), r = (h + m)(h + f) / (h + m + f + c). Range −1/3 to 1, perfect 1, chance 0.

@@ -46,9 +46,7 @@ class JointHistogram:
     squared: NDArray[np.float64]
 
     @classmethod
-    def of(
-        cls, forecast: Tensor, observation: Tensor, valid: Tensor, edges: NDArray[np.float32]
-    ) -> JointHistogram:
+    def of(cls, forecast: Tensor, observation: Tensor, valid: Tensor, edges: NDArray[np.float32]) -> JointHistogram:
         """The histogram of every frame, leading shape (B, T).
 
         Args:

@@ -36,9 +36,7 @@ class SpectralAgreement(StreamingScore):
     [6.02]
     """
 
-    def __init__(
-        self, lead_steps: int, shape: tuple[int, int], frame_interval: np.timedelta64 | None = None
-    ) -> None:
+    def __init__(self, lead_steps: int, shape: tuple[int, int], frame_interval: np.timedelta64 | None = None) -> None:
         super().__init__(lead_steps, frame_interval, shape=tuple(shape))
         self.shape = shape
         self.wavenumbers = np.arange(1, max(max(shape) // 2, 1) + 1)

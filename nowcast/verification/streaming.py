@@ -17,9 +17,7 @@ class StreamingScore:
     the parts of several workers equals one pass (counts exactly, sums to rounding).
     """
 
-    def __init__(
-        self, lead_steps: int, frame_interval: np.timedelta64 | None = None, **settings: object
-    ) -> None:
+    def __init__(self, lead_steps: int, frame_interval: np.timedelta64 | None = None, **settings: object) -> None:
         if lead_steps < 1:
             raise ValueError(f"lead_steps is {lead_steps}, expected at least 1")
         self.lead_steps = lead_steps

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nowcast.errors import NowcastError
-from nowcast.run import written_whole
 from nowcast.visualization import colors
 from nowcast.visualization.canvas import PALETTE, UNSEEN_LINE, Canvas, text_width
 from nowcast.visualization.legend import draw_legend, legend_height
 from nowcast.visualization.panel import Panel
 from nowcast.visualization.scenes import clock, minutes
+from nowcast.whole_files import whole_file
 
 MARGIN, GAP, TITLE, HEADER = 24, 8, 62, 24
 NAMES = 150
@@ -145,10 +144,6 @@ def _name(canvas: Canvas, left: int, baseline: int, name: str, note: str, width:
 def _write(canvas: Canvas, path: Path) -> Path:
     image = Image.fromarray(canvas.pixels)
     image.putpalette(PALETTE.tobytes())
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as temporary:
-            image.save(temporary, "PNG", optimize=True)
-    except OSError as error:
-        raise NowcastError(f"{path} cannot be written: {error.strerror or error}") from error
+    with whole_file(path) as temporary:
+        image.save(temporary, "PNG", optimize=True)
     return path

@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from nowcast.errors import NowcastError
-from nowcast.run import written_whole
 from nowcast.visualization import colors
+from nowcast.whole_files import whole_file
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """A second way, beside color, to tell forecasters apart."""
@@ -147,10 +146,6 @@ def lead_ticks(axis: Axes, values: NDArray[np.float64]) -> None:
 
 def save(figure: Figure, path: Path, dpi: int = 160) -> Path:
     """Write a figure as PNG, whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=dpi)
-    except OSError as error:
-        raise NowcastError(f"{path} cannot be written: {error.strerror or error}") from error
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi)
     return path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHAPE, Tree, frame_of
+from radar_tree import SHAPE, Tree, frame_of
 
 from nowcast.data.archive import Archive
 from nowcast.data.grid import hko7_grid

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import SHAPE, Tree, frame_of
+from radar_tree import SHAPE, Tree, frame_of
 
 from nowcast.data.archive import Archive
 from nowcast.data.clips import ClipStore

@@ -10,9 +10,9 @@ import cv2
 import netCDF4
 import numpy as np
 import pytest
-from conftest import SHAPE, Tree, frame_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from radar_tree import SHAPE, Tree, frame_of
 
 from nowcast.data import png
 from nowcast.data.archive import Archive

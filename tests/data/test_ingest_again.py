@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Tree
+from radar_tree import Tree
 
 import nowcast.data.dayfile as dayfile
 import nowcast.data.hko7_day as hko7_day
 from nowcast.data.archive import Archive
 from nowcast.data.index import day_files
-from nowcast.data.whole_files import only_writer
 from nowcast.errors import NowcastError
+from nowcast.whole_files import only_writer
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -245,7 +245,7 @@ def test_folders_that_are_no_place_for_an_archive(three_days: Tree, tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(NowcastError, match="is a file, expected a new or empty folder"):
         three_days.ingest(tmp_path / "file")
-    with pytest.raises(NowcastError, match="cannot write into"):
+    with pytest.raises(NowcastError, match="cannot be written"):
         three_days.ingest(tmp_path / "file" / "archive")
 
 

@@ -258,8 +258,12 @@ def test_small_scales_forget_first() -> None:
     kept = []
     for length in (80, 20, 6):
         band = (wave > 0.8 / length) & (wave < 1.25 / length)
-        kept.append(float((first * second.conj()).real[band].sum()
-                          / np.sqrt((abs(first[band]) ** 2).sum() * (abs(second[band]) ** 2).sum())))
+        kept.append(
+            float(
+                (first * second.conj()).real[band].sum()
+                / np.sqrt((abs(first[band]) ** 2).sum() * (abs(second[band]) ** 2).sum())
+            )
+        )
         expected = np.exp(-30 / (60 * (length / 2 / 10) ** 0.9))
         assert kept[-1] == pytest.approx(expected, abs=0.12)
     assert kept[0] > kept[1] > kept[2]

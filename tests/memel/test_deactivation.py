@@ -56,9 +56,7 @@ def test_exactly_n_are_selected_and_ties_go_to_the_lowest_position(count, neuron
 def test_a_layer_as_large_as_the_paper_uses():
     scale = torch.rand(2, 64, 24, 24)
     for neurons in (1, 10, 100, 3000):
-        expected = torch.zeros(2, 36864, dtype=torch.bool).scatter(
-            1, scale.flatten(1).topk(neurons).indices, True
-        )
+        expected = torch.zeros(2, 36864, dtype=torch.bool).scatter(1, scale.flatten(1).topk(neurons).indices, True)
         assert torch.equal(most_monosemantic(scale, neurons).flatten(1), expected)
 
 
@@ -127,9 +125,7 @@ def test_fast_path_equals_the_definition_in_any_layout(layout, gradient_layout, 
     if channel:
         positions = torch.tensor([[0, 3], [1, 2], [2, 0]])
         mean = torch.randn(4, dtype=torch.float64)
-        selected = (
-            torch.zeros(3, 4, dtype=torch.bool).scatter(1, positions, True)[:, :, None, None].expand_as(z)
-        )
+        selected = torch.zeros(3, 4, dtype=torch.bool).scatter(1, positions, True)[:, :, None, None].expand_as(z)
         everywhere = mean[:, None, None]
     else:
         positions = torch.tensor([[0, 39], [17, 2], [5, 6]])

@@ -12,9 +12,7 @@ sizes = st.lists(st.integers(1, 6), min_size=1, max_size=8)
 shapes = st.sampled_from([(), (3,), (2, 5), (3, 2, 4)])
 
 
-def batches_of(
-    seed: int, sizes: list[int], shape: tuple[int, ...], offset: float, spread: float
-) -> list[np.ndarray]:
+def batches_of(seed: int, sizes: list[int], shape: tuple[int, ...], offset: float, spread: float) -> list[np.ndarray]:
     random = np.random.default_rng(seed)
     return [offset + spread * random.standard_normal((size, *shape)) for size in sizes]
 
@@ -51,9 +49,7 @@ def test_float32_error_is_bounded(seed, sizes, shape, offset):
     assert moments.mean.dtype == moments.variance.dtype == torch.float32
     everything = np.concatenate(batches).astype(np.float64)
     ulp = np.spacing(np.float32(abs(offset)))
-    np.testing.assert_allclose(
-        moments.mean.numpy(), everything.mean(0), rtol=0, atol=len(batches) * ulp + 2e-6
-    )
+    np.testing.assert_allclose(moments.mean.numpy(), everything.mean(0), rtol=0, atol=len(batches) * ulp + 2e-6)
     if len(everything) > 1:
         variance = everything.var(0, ddof=1)
         # An error e of the mean enters the variance as at most 2 σ e + e² for each batch.
@@ -80,9 +76,9 @@ def test_forgetting_equals_the_printed_recursion(order, forget_step):
         if m == 0:
             mean, variance = new_mean, batch.var(0, ddof=1)
         else:  # Eq. 8-9 as printed
-            variance = m * b * (mean - new_mean) ** 2 / ((m + b - 1) * (m + b)) + (
-                b * biased + (m - 1) * variance
-            ) / (m + b - 1)
+            variance = m * b * (mean - new_mean) ** 2 / ((m + b - 1) * (m + b)) + (b * biased + (m - 1) * variance) / (
+                m + b - 1
+            )
             mean = (m * mean + b * new_mean) / (m + b)
         np.testing.assert_allclose(moments.mean.numpy(), mean, rtol=1e-12)
         np.testing.assert_allclose(moments.variance.numpy(), variance, rtol=1e-12)

@@ -37,7 +37,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         raise NowcastError(
-            f"cannot write {path} ({error.strerror or error}); choose a folder that can be written and has room"
+            f"{path} cannot be written ({error.strerror or error}); choose a folder that is writable and has room"
         ) from error
     finally:
         if temporary.parent.is_dir():
@@ -54,17 +54,13 @@ def only_writer(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise NowcastError(
-            f"cannot write into {folder} ({error.strerror or error}); choose another folder"
-        ) from error
+        raise NowcastError(f"{folder} cannot be written ({error.strerror or error}); choose another folder") from error
     try:
         if fcntl is not None:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise NowcastError(
-                    f"another process is writing {folder}; wait until it has finished"
-                ) from error
+                raise NowcastError(f"another process is writing {folder}; wait until it has finished") from error
             except OSError:
                 pass  # a file system without locks
         yield
