@@ -48,6 +48,9 @@ def command(
     except NowcastError as error:
         print(f"pipelines: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; the tables are written
+        raise SystemExit(1) from None
     except OSError as error:
         if error.filename is None:
             raise

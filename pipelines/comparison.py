@@ -153,6 +153,8 @@ def _section(
         value = mean_error(reference, error)
         lines.append(["persistence", f"{value:.2f}", *[""] * 8])
         records.append({"score": error, "arm": "persistence", "mean": value})
+    if not published:
+        header, lines = header[:-2], [line[:-2] for line in lines]
     return Section(LABELS[error], header, lines, records)
 
 

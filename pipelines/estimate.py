@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from nowcast.config import Experiment, TrainingConfig
+from nowcast.config import Experiment
 from nowcast.data.gaps import Times
 from nowcast.data.windows import fixed_windows
 from nowcast.evaluation.table import markdown_table
@@ -14,7 +14,9 @@ from nowcast.losses import BalancedLoss
 from nowcast.models import EncoderForecaster
 from nowcast.training.journal import read_journal
 from pipelines.arms import Plan, PlannedRun
+from pipelines.cores import device_of, threads_of_a_job
 from pipelines.origin import said_time
+from pipelines.scales import frame_shape
 from pipelines.study import Study
 
 TRIAL_STEPS, TRIAL_SECONDS = 5, 20.0
@@ -24,7 +26,8 @@ FORECAST_SHARE = 1 / 3
 
 def described_plan(study: Study, plan: Plan) -> str:
     """The runs of a plan, what is done already, and an estimate for the rest."""
-    rates = _rates(study, plan)
+    with threads_of_a_job(study.jobs):
+        rates = _rates(study, plan)
     lines, total = [], 0.0
     for run in plan.runs.values():
         done, steps = min(plan.steps_done(run), run.experiment.training.steps), run.experiment.training.steps
@@ -66,12 +69,6 @@ def seconds_per_step(experiment: Experiment, shape: tuple[int, int]) -> float:
     return sum(taken[1:]) / len(taken[1:])  # the first one pays for memory and choice of kernels
 
 
-def device_of(training: TrainingConfig) -> torch.device:
-    """Where an experiment is trained here."""
-    cuda = training.device == "cuda" or training.device == "auto" and torch.cuda.is_available()
-    return torch.device("cuda" if cuda else "cpu")
-
-
 def _rates(study: Study, plan: Plan) -> dict[str, float]:
     """Seconds per step of every kind of run in the plan."""
     rates: dict[str, float] = {}
@@ -81,7 +78,9 @@ def _rates(study: Study, plan: Plan) -> dict[str, float]:
             rates.setdefault(_kind(run.experiment), logged)
     for run in plan.runs.values():
         if _kind(run.experiment) not in rates:
-            rates[_kind(run.experiment)] = seconds_per_step(run.experiment, _shape(study, run.experiment))
+            rates[_kind(run.experiment)] = seconds_per_step(
+                run.experiment, frame_shape(run.experiment, study.data.shape)
+            )
     return rates
 
 
@@ -114,9 +113,3 @@ def _kind(experiment: Experiment) -> str:
               experiment.data.rows, experiment.data.columns, experiment.data.observed, experiment.data.forecast,
               experiment.training.batch_size, experiment.training.precision, experiment.training.device)  # fmt: skip
     return repr(pieces)
-
-
-def _shape(study: Study, experiment: Experiment) -> tuple[int, int]:
-    spans = (experiment.data.rows, experiment.data.columns)
-    sides = [size if span is None else span[1] - span[0] for span, size in zip(spans, study.data.shape, strict=True)]
-    return sides[0], sides[1]

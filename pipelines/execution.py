@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 from collections.abc import Iterator
@@ -15,9 +14,15 @@ from typing import Any
 
 import torch
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 from nowcast.errors import NowcastError
 from nowcast.training import train
 from pipelines.arms import Plan, PlannedRun
+from pipelines.cores import cores_of_a_job
 
 
 def carry_out(plan: Plan, jobs: int = 1, progress: bool = True) -> None:
@@ -54,7 +59,7 @@ def train_one(plan: Plan, run: PlannedRun, progress: bool) -> None:
 def _several(plan: Plan, waiting: list[PlannedRun], jobs: int, progress: bool) -> None:
     spawn = get_context("spawn")
     devices = _devices()
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    threads = cores_of_a_job(jobs)
     going: dict[int, tuple[BaseProcess, PlannedRun, connection.Connection]] = {}
     places = list(range(jobs))
     with _sigterm_is_an_interrupt():
@@ -128,6 +133,9 @@ def _devices() -> list[str]:
 @contextmanager
 def _claimed(path: Path, progress: bool) -> Iterator[None]:
     """Hold a run directory against other processes; the claim ends with the process, however it ends."""
+    if fcntl is None:
+        yield
+        return
     with path.with_name(f".{path.name}.lock").open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ from nowcast.losses import BalancedLoss
 from nowcast.models import EncoderForecaster, start_from
 from nowcast.run import Run
 from nowcast.training.clips import training_clips
-from pipelines.estimate import device_of
+from pipelines.cores import device_of
 
 WARM_UP = 10
 """Steps before the first measured one: Adam's moments forget their start in 1 / (1 − 0.9) = 10 steps, and MEmeL's late

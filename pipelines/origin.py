@@ -7,10 +7,10 @@ from typing import Any
 import torch
 import xarray as xr
 
-from nowcast.config import Experiment
 from nowcast.training.journal import read_journal
 from pipelines.arms import Plan, PlannedRun, fingerprint
 from pipelines.published import SPLIT_DAYS
+from pipelines.scales import frame_shape
 from pipelines.study import Study
 from pipelines.tables import Cell, Section
 
@@ -118,14 +118,9 @@ def _changes(study: Study) -> str:
 
 def _protocol(study: Study) -> str:
     coarse, fine = study.phases.pretrain, study.phases.finetune
+    pixels = "×".join(map(str, frame_shape(coarse, study.data.shape)))
     return (
         f"{coarse.training.steps} + {fine.training.steps} steps, batch {coarse.training.batch_size}, "
-        f"{_frame(coarse, study.data.shape)} pixels, {coarse.data.observed} → {coarse.data.forecast} frames, seeds "
+        f"{pixels} pixels, {coarse.data.observed} → {coarse.data.forecast} frames, seeds "
         f"{', '.join(map(str, study.seed_list))}"
     )
-
-
-def _frame(experiment: Experiment, shape: tuple[int, int]) -> str:
-    spans = (experiment.data.rows, experiment.data.columns)
-    sides = [size if span is None else span[1] - span[0] for span, size in zip(spans, shape, strict=True)]
-    return f"{sides[0]}×{sides[1]}"

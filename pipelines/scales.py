@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from nowcast.config import Experiment, MemelConfig
@@ -73,6 +74,31 @@ def read_phases(
         _changed(fine.model_copy(update={"start_from": None}), "model", memel=None),
         memel,
     )
+
+
+def check_neurons(experiment: Experiment, shape: tuple[int, int]) -> None:
+    """NowcastError where MEmeL is asked for more neurons of each sample than the smallest layer has."""
+    memel, levels = experiment.model.memel, experiment.model.levels
+    if memel is None:
+        return
+    smallest, stride = min(level.hidden for level in levels), 1
+    if memel.neuron == "position":
+        whole = prod(level.stride for level in levels)
+        padded = [-(-side // whole) * whole for side in frame_shape(experiment, shape)]  # as the network pads them
+        layers = []
+        for level in levels:
+            stride *= level.stride
+            layers.append(level.hidden * prod(side // stride for side in padded))
+        smallest = min(layers)
+    if memel.neurons > smallest:
+        raise NowcastError(f"{memel.neurons} neurons of each sample asked for, but the smallest layer has {smallest}")
+
+
+def frame_shape(experiment: Experiment, shape: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) of what is learned from, in an archive with frames of a shape."""
+    spans = (experiment.data.rows, experiment.data.columns)
+    rows, columns = (size if span is None else span[1] - span[0] for span, size in zip(spans, shape, strict=True))
+    return rows, columns
 
 
 def _changed(experiment: Experiment, part: str, **changes: Any) -> Experiment:

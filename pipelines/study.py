@@ -12,7 +12,7 @@ from typing import Any
 from nowcast.data.archive import Archive
 from nowcast.errors import NowcastError
 from pipelines.arms import Arm, Plan, make_plan
-from pipelines.scales import Phases, read_phases
+from pipelines.scales import Phases, check_neurons, read_phases
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ class Study:
 
     def plan(self, arms: Sequence[Arm]) -> Plan:
         """The runs that arms need."""
+        for arm in arms:
+            for phase in arm.phases:
+                check_neurons(phase, self.data.shape)
         folder = self.output_folder / "runs" if self.runs is None else Path(self.runs)
         return make_plan(arms, self.seed_list, self.data, folder)
 
