@@ -24,6 +24,25 @@ def describe(path: str | Path) -> str:
     raise NowcastError(f"{path} is none of archive, run directory, forecast file or score file")
 
 
+def describe_windows(path: str | Path, observed: int, forecast: int, stride: int = 5, max_missing: int = 2) -> str:
+    """How many windows each split of an archive has by the fixed protocol, and how many starts each rule rejects."""
+    from nowcast.data.archive import Archive
+    from nowcast.data.windows import window_report
+
+    if observed < 1 or forecast < 1:
+        raise NowcastError(
+            f"a window of {observed} observed and {forecast} forecast frames holds nothing; give ≥ 1 each"
+        )
+    archive = Archive.open(path)
+    rows = {
+        split: window_report(archive.split_times(split), observed, forecast, stride, max_missing, archive.interval)
+        for split in archive.splits
+        if len(archive.split_times(split))
+    }
+    title = f"windows of {observed} → {forecast} frames, stride {stride}, at most {max_missing} missing in a row"
+    return _table(title, rows or {"none": "the archive has no splits"})
+
+
 def _table(title: str, rows: dict[str, Any]) -> str:
     width = max(len(name) for name in rows)
     return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in rows.items())])

@@ -17,7 +17,7 @@ from nowcast.data.archive import Archive
 from nowcast.data.forecast_file import write_forecast
 from nowcast.errors import NowcastError
 from nowcast.forecaster import Forecaster
-from nowcast.models import ModelForecaster, load_model
+from nowcast.models import BASELINES, ModelForecaster, baseline, load_model
 from nowcast.run import Run
 from nowcast.units import HKO7_SCALE, HKO7_ZR, rain_rate_from_scaled
 
@@ -71,6 +71,11 @@ class Nowcaster:
                 "config_sha256": hashlib.sha256(resolved).hexdigest(),
             },
         )
+
+    @classmethod
+    def from_baseline(cls, name: str, observed_frames: int = 5, lead_steps: int = 20) -> Nowcaster:
+        """The nowcaster of a baseline, such as "extrapolation"; NowcastError lists the names."""
+        return cls(baseline(name), observed_frames, lead_steps, attributes={"model_run": name})
 
     def __call__(self, observed: xr.Dataset, lead_steps: int | None = None) -> xr.Dataset:
         """Issue a nowcast at the time of the last observed frame.
@@ -182,7 +187,7 @@ def forecast(
     """Issue one nowcast from an archive and, with `output`, write it as a CF netCDF file.
 
     Args:
-        run: run directory (or a ready Nowcaster).
+        run: run directory, name of a baseline (persistence, extrapolation, sprog, steps), or a ready Nowcaster.
         archive: archive directory.
         output: file to write; None writes none.
         at: issue time, UTC; the nowcast sees frames up to it. None takes the latest frame.
@@ -191,7 +196,12 @@ def forecast(
     Returns:
         the dataset described at `Nowcaster.__call__`.
     """
-    nowcaster = run if isinstance(run, Nowcaster) else Nowcaster.from_run(run, checkpoint)
+    if isinstance(run, Nowcaster):
+        nowcaster = run
+    elif isinstance(run, str) and run in BASELINES and not Path(run).exists():
+        nowcaster = Nowcaster.from_baseline(run)
+    else:
+        nowcaster = Nowcaster.from_run(run, checkpoint)
     archive = archive if isinstance(archive, Archive) else Archive.open(archive)
     issue_time = archive.times[-1] if at is None else _time(at)
     if issue_time not in archive.times:

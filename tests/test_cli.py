@@ -42,6 +42,10 @@ def test_from_radar_files_to_an_animation(run: Path, small_archive: Path, tmp_pa
     drawn = nowcast("animate", tmp_path / "f.nc", "--observed", small_archive, "-o", tmp_path / "f.gif")
     assert drawn.exit_code == 0 and (tmp_path / "f.gif").stat().st_size > 1000, drawn.output
 
+    counted = nowcast("info", small_archive, "--windows", 3, 4)
+    assert counted.exit_code == 0 and "windows of 3 → 4 frames" in counted.output and "too short" in counted.output
+    plain = nowcast("forecast", "extrapolation", small_archive, "-o", tmp_path / "e.nc", "--lead-steps", 2)
+    assert plain.exit_code == 0 and "up to +12 min" in plain.output, plain.output
     for path, words in (
         (small_archive, ("radar archive", "48×48", "train: 1 days")),
         (run, ("run toy", "3 observed → 4 forecast", "2 of 2", "best validation")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ def _fabric(training: TrainingConfig) -> Fabric:
         raise NowcastError(
             f"training.batch_size {training.batch_size} cannot be shared evenly by {processes} processes"
         )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would tell what the experiment says
     fabric = Fabric(
         accelerator="auto" if training.device == "auto" else training.device,
         devices=here,
