@@ -10,7 +10,7 @@ import numpy as np
 
 from memel.diagnostics import Location
 from nowcast.evaluation import Windows
-from nowcast.whole_files import whole_file
+from nowcast.whole_files import write_json
 from pipelines.arms import PlannedRun
 from pipelines.probing import Array, Probe, responding, separation, stand_out
 from pipelines.study import Study
@@ -41,8 +41,7 @@ def found_in(
     size = run.experiment.evaluation.batch_size
     chosen_on, measured_on = (WindowBatches(w, thinned(w.starts, most), size) for w in (train, test))
     found = _find(study, folder, chosen_on, measured_on, least)
-    with whole_file(file) as temporary:
-        temporary.write_text(json.dumps({"setting": setting, "found": found}), encoding="utf-8")
+    write_json(file, {"setting": setting, "found": found})
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nowcast.whole_files import whole_file
+from nowcast.whole_files import write_json
 from pipelines.arms import Arm, Plan, PlannedRun
 from pipelines.command import command
 from pipelines.execution import carry_out
@@ -100,8 +100,7 @@ def _effect(study: Study, plan: Plan, base: PlannedRun, strength: float | None, 
     if study.progress:
         print(f"measure strength {method} on {base.experiment.name}", flush=True)
     effect = measure(phase, base.experiment.seed, study.data, plan.path(base), strength, measured)
-    with whole_file(file) as temporary:
-        temporary.write_text(json.dumps({"setting": setting, "effect": vars(effect)}), encoding="utf-8")
+    write_json(file, {"setting": setting, "effect": vars(effect)})
     return effect
 
 

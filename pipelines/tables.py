@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nowcast.errors import NowcastError
 from nowcast.evaluation.table import markdown_table
-from nowcast.whole_files import whole_file
+from nowcast.whole_files import whole_file, write_text
 
 Cell = str | float | int | None
 
@@ -65,14 +64,9 @@ class Report:
         for section in (*self.sections, *([self.runs] if self.runs else [])):
             name = f"{self.name}-{section.file}.csv" if section.file else f"{self.name}.csv"
             files.setdefault(name, []).extend(section.records)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, records in files.items():
-                _write_csv(folder / name, records)
-            with whole_file(folder / f"{self.name}.md") as temporary:
-                temporary.write_text(self.markdown(), encoding="utf-8")
-        except OSError as error:
-            raise NowcastError(f"{folder} cannot be written ({error.strerror}); give another --output") from None
+        for name, records in files.items():
+            _write_csv(folder / name, records)
+        write_text(folder / f"{self.name}.md", self.markdown())
         return folder / f"{self.name}.md"
 
 

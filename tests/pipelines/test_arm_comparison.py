@@ -1,0 +1,102 @@
+"""The arithmetic of the tables, against scipy and by hand; the paper's numbers against what the paper says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from nowcast.verification.significance import two_sided_p
+from pipelines.comparison import Interval, block_hours_for, compared, over_blocks, over_seeds, verdict
+from pipelines.published import TABLE_3, TABLE_4, TABLE_5, TABLE_8, TABLE_9
+from pipelines.tables import Report, Section, interval_text, mean_and_spread, summary
+
+HOURS = 60
+
+
+def scores(level: float, seed: int, hours: int = HOURS) -> xr.Dataset:
+    """A window an hour with two lead times; weather shared by all, noise of each."""
+    weather = np.random.default_rng(0).gamma(2, 10, (hours, 2))
+    values = weather + level + np.random.default_rng([seed, 1]).normal(0, 0.1, (hours, 2))
+    times = np.datetime64("2020-01-01", "ns") + np.arange(hours) * np.timedelta64(1, "h")
+    both = {f"window_{name}": (("issue_time", "lead_time"), values) for name in ("balanced_mse", "balanced_mae")}
+    means = {name: ("lead_time", values.mean(0)) for name in ("balanced_mse", "balanced_mae")}
+    return xr.Dataset({**both, **means}, {"issue_time": times})
+
+
+def test_over_seeds_is_scipys_paired_t() -> None:
+    first, second = [10.0, 11.5, 9.2, 10.7], [10.4, 12.5, 9.1, 11.9]
+    interval = over_seeds(first, second)
+    expected = stats.ttest_rel(first, second).confidence_interval(0.95)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert interval.difference == pytest.approx(np.mean(first) - np.mean(second))
+    assert np.isnan(over_seeds([1.0], [2.0]).low) and over_seeds([1.0], [2.0]).side is None
+
+
+def test_over_blocks_averages_seeds_first() -> None:
+    first, second = [scores(-1, s) for s in (1, 2)], [scores(0, s) for s in (3, 4)]
+    interval, blocks = over_blocks(first, second, "balanced_mse", 6)
+    by_hand = np.mean([s["balanced_mse"].mean() for s in first]) - np.mean([s["balanced_mse"].mean() for s in second])
+    assert blocks == 10 and interval.difference == pytest.approx(float(by_hand))
+    assert interval.low < by_hand < interval.high < 0
+
+
+def test_blocks_are_as_long_as_the_data_allow() -> None:
+    assert block_hours_for(scores(0, 0, hours=24 * 7)) == 24
+    assert block_hours_for(scores(0, 0, hours=60)) == 6
+    assert block_hours_for(scores(0, 0, hours=5)) == 3
+    assert block_hours_for(scores(0, 0, hours=60), asked=2) == 2
+
+
+def test_a_difference_is_shown_where_both_intervals_agree() -> None:
+    below, above, around, unknown = (Interval(0, *ends) for ends in ((-2, -1), (1, 2), (-1, 1), (np.nan, np.nan)))
+    assert verdict([below, below]) == "better" and verdict([above, above]) == "worse"
+    assert verdict([below, around]) == verdict([below, above]) == verdict([around, around]) == "not shown"
+    assert verdict([unknown, below]) == "better" and verdict([unknown, unknown]) == "–"
+
+
+def test_a_section_holds_what_was_computed() -> None:
+    arms = {"T-Original": [scores(0, s) for s in (1, 2, 3)], "T-MEmeL": [scores(-1, s) for s in (4, 5, 6)]}
+    mae, mse = compared(arms, {"T-MEmeL": "T-Original"}, TABLE_5, reference=scores(9, 0))
+    assert [line[0] for line in mse.lines] == ["T-Original", "T-MEmeL", "persistence"]
+    record = mse.records[1]
+    values = [float(s["balanced_mse"].mean()) for s in arms["T-MEmeL"]]
+    assert record["mean"] == pytest.approx(np.mean(values)) and record["std"] == pytest.approx(np.std(values, ddof=1))
+    assert record["shown"] == "better" and record["paper"] == 305.96 and record["block_hours"] == 6
+    assert mse.lines[1][-2:] == ["305.96", "-1.29"] and mae.lines[1][-2:] == ["1001.56", "-0.18"]
+    assert compared(arms, {}, {})[0].header[-1] == "shown"  # nothing published, no column for it
+
+
+def test_text_of_numbers() -> None:
+    assert mean_and_spread([2.0]) == "2.00" and mean_and_spread([np.nan]) == "–"
+    assert mean_and_spread([1.0, np.nan, 3.0], "+.1f") == "+2.0 ± 1.4"
+    assert interval_text(np.nan, 1) == "–" and interval_text(-1, 0.01) == "[-1.00, +0.0100]"
+    assert summary([1.0, 3.0], "x") == {"x_mean": 2.0, "x_std": pytest.approx(2**0.5), "x_count": 2}
+
+
+def test_reports_are_written_whole(tmp_path) -> None:
+    section = Section("S", ["", "b"], [["x", "1"]], [{"a": 1.5, "b": float("nan")}, {"a": 2, "c": "y"}])
+    report = Report("r", "Title", "Words.", [section], ["note"], ["fact"])
+    assert report.write(tmp_path).read_text() == report.markdown()
+    assert (tmp_path / "r.csv").read_text().split() == ["a,b,c", "1.5,,", "2,,y"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.md"]
+
+
+def test_published_numbers_agree_with_one_another() -> None:
+    """The paper's text and its other tables repeat these numbers: a mistyped one would not fit."""
+    for name in ("balanced_mae", "balanced_mse"):
+        assert TABLE_5["T-Original"][name] == TABLE_3["Original"][name]  # "used in the main experiment"
+        assert TABLE_8["MEmeL"][name] == TABLE_3["MEmeL"][name]
+    mean = {arm: sum(TABLE_3[arm].values()) / 2 for arm in ("Original", "MEmeL-Tune")}
+    assert mean["Original"] == pytest.approx(TABLE_9["Original"], abs=0.0051)
+    assert mean["MEmeL-Tune"] == pytest.approx(TABLE_9["MEmeL-Tune"], abs=0.0051)
+    improved = {name: (1 - TABLE_5["T-MEmeL"][name] / TABLE_5["T-Original"][name]) * 100 for name in TABLE_3["MEmeL"]}
+    assert improved["balanced_mae"] == pytest.approx(0.18, abs=0.005)  # Section 4.4
+    assert improved["balanced_mse"] == pytest.approx(1.29, abs=0.005)
+    small = {name: (1 - TABLE_3["MEmeL"][name] / TABLE_3["Original"][name]) * 100 for name in TABLE_3["MEmeL"]}
+    assert small["balanced_mae"] == pytest.approx(0.02, abs=0.005)
+    assert small["balanced_mse"] == pytest.approx(0.01, abs=0.005)
+    assert two_sided_p(TABLE_9["t"], 5) == pytest.approx(TABLE_9["p"], abs=0.005)
+    assert [row["decrease_ratio"] for row in TABLE_4.values()] == [0.003, -0.017, -0.044, 0.013]
+    assert [row["total_update_ratio"] for row in TABLE_4.values()] == [0.052, 0.118, 0.161, 0.189]
