@@ -38,7 +38,9 @@ def blob(east: float, rate: float, radius: float) -> np.ndarray:
     frames = []
     for k in range(FRAMES):
         distance = np.hypot(y - SIZE / 2, x - 20 - east * k)
-        frames.append(np.where(distance < radius, scaled_from_rain_rate(rate * np.maximum(1.4 - distance / radius, 0.1)), 0))
+        frames.append(
+            np.where(distance < radius, scaled_from_rain_rate(rate * np.maximum(1.4 - distance / radius, 0.1)), 0)
+        )
     return np.stack(frames)
 
 
