@@ -58,7 +58,13 @@ class Effect:
 
 
 def measure(
-    phase: Experiment, seed: int, archive: Archive, base: Path, strength: float | None, measured: int
+    phase: Experiment,
+    seed: int,
+    archive: Archive,
+    base: Path,
+    strength: float | None,
+    measured: int,
+    learning_rate: float,
 ) -> Effect:
     """Fine-tune a base with one method until `measured` neurons were modified, and compare them step by step.
 
@@ -69,13 +75,14 @@ def measure(
         base: run directory to start from; it is not changed.
         strength: Δ of the method; None selects and modifies nothing (Original).
         measured: neurons, at least.
+        learning_rate: of every step, constant.
     """
     training = phase.training
     device = device_of(training)
     model = EncoderForecaster(phase.model)
     start_from(model, Run.open(base).checkpoint("last"))
     model = model.to(device).train()
-    optimizer = torch.optim.Adam(model.parameters(), training.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), learning_rate)
     loss = BalancedLoss(training.loss_weight)
     clips = training_clips(archive, phase)
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from nowcast.errors import NowcastError
 from nowcast.whole_files import write_json
 from pipelines.arms import Arm, Plan, PlannedRun
 from pipelines.command import command
+from pipelines.comparison import over_seeds
 from pipelines.execution import carry_out
 from pipelines.inhibition import Effect, measure
 from pipelines.origin import origin, run_list
 from pipelines.published import TABLE_4
 from pipelines.study import Study
-from pipelines.tables import Cell, Report, Section, mean_and_spread, summary
+from pipelines.tables import Cell, Report, Section, interval_text, mean_and_spread, signed, summary
 
 METHODS: Mapping[str, float | None] = {"Original": None, "Naive (a)": 0.0, "Naive (b)": -1.0, "RD": 1.0}
 """The strength of each method; None modifies nothing."""
@@ -35,30 +37,54 @@ COLUMNS = {
 }
 
 
-def arms(study: Study, measured: int = MEASURED) -> list[Arm]:
+def arms(study: Study, measured: int = MEASURED, learning_rate: float | None = None) -> list[Arm]:
     """The plain base; the measured steps of fine-tuning are taken beside it and leave no run."""
     return [Arm("base", (study.phases.pretrain,))]
 
 
-def run(study: Study, measured: int = MEASURED) -> Report:
-    """Train the bases, measure `measured` neurons or more for each method and seed, write table4.md and table4.csv."""
+def run(study: Study, measured: int = MEASURED, learning_rate: float | None = None) -> Report:
+    """Train the bases, measure every method on each, write table4.md and table4.csv.
+
+    Args:
+        study: what to run on.
+        measured: modified neurons for each method and seed, at least.
+        learning_rate: of the measured steps; None takes the fine-tuning's.
+    """
+    rate = study.phases.finetune.training.learning_rate if learning_rate is None else learning_rate
+    if not (measured > 0 and rate > 0):
+        raise NowcastError(f"measured is {measured} and learning_rate {rate:g}, expected both to be above 0")
     plan = study.plan(arms(study))
     carry_out(plan, study.jobs, study.progress)
     lines: list[list[str]] = []
     records: list[dict[str, Cell]] = []
+    original: list[float] = []
     for method, strength in METHODS.items():
-        effects = [_effect(study, plan, plan.run("base", seed), strength, measured) for seed in study.seed_list]
+        effects = [_effect(study, plan, plan.run("base", seed), strength, measured, rate) for seed in study.seed_list]
         values = {name: [getattr(effect, name) for effect in effects] for name in COLUMNS}
         record: dict[str, Cell] = {"method": method, "neurons": int(np.sum([effect.neurons for effect in effects]))}
         for name, of_seeds in values.items():
             record |= summary(of_seeds, name)
+        original = original or values["decrease_ratio"]
+        beside = over_seeds(values["decrease_ratio"], original)
+        record |= {"difference": beside.difference, "low": beside.low, "high": beside.high}
+        difference = (
+            ["", ""] if strength is None else [signed(beside.difference), interval_text(beside.low, beside.high)]
+        )
         paper = TABLE_4[method]
         lines.append([method, *(mean_and_spread(values[name], style) for name, (_, style) in COLUMNS.items()),
-                      f"{record['neurons']:,}".replace(",", " "), f"{paper['decrease_ratio']:+.3f}",
+                      *difference, f"{record['neurons']:,}".replace(",", " "), f"{paper['decrease_ratio']:+.3f}",
                       f"{paper['total_update_ratio']:.3f}"])  # fmt: skip
         records.append(record | {f"paper_{name}": value for name, value in paper.items()})
-    header = ["method", *(title for title, _ in COLUMNS.values()), "neurons", "paper: decrease", "paper: update"]
-    rate = study.phases.finetune.training.learning_rate
+    header = [
+        "method",
+        *(title for title, _ in COLUMNS.values()),
+        "decrease − Original",
+        "95 % over seeds",
+        "neurons",
+        "paper: decrease",
+        "paper: update",
+    ]
+    chosen = {"measured": None if measured == MEASURED else measured, "learning_rate": learning_rate}
     report = Report(
         "table4",
         "Table 4: the effectiveness of inhibition",
@@ -74,7 +100,7 @@ def run(study: Study, measured: int = MEASURED) -> Report:
             "The paper's numbers are of Swin-B on images at learning rate 2e-6; only the signs and the order of the "
             "methods can be held against them.",
         ],
-        origin(study, plan, "kdd24_table4", None, measured=None if measured == MEASURED else measured),
+        origin(study, plan, "kdd24_table4", None, **chosen),
         run_list(plan),
     )  # fmt: skip
     report.write(study.output_folder)
@@ -85,13 +111,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The number of neurons."""
     parser.add_argument("--measured", type=int, default=MEASURED, metavar="N",
                         help="modified neurons for each method and seed, at least (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--learning-rate", type=float, metavar="R",
+                        help="of the measured steps (default: the fine-tuning's)")  # fmt: skip
 
 
-def _effect(study: Study, plan: Plan, base: PlannedRun, strength: float | None, measured: int) -> Effect:
+def _effect(study: Study, plan: Plan, base: PlannedRun, strength: float | None, measured: int, rate: float) -> Effect:
     """The effect of a method on a base, measured once and kept beside it."""
     method = "original" if strength is None else f"{strength:g}"
     phase = study.phases.inhibited(study.phases.finetune, strength=1.0)
-    setting = {"measured": measured, "memel": phase.plain()["model"]["memel"], "rate": phase.training.learning_rate,
+    setting = {"measured": measured, "memel": phase.plain()["model"]["memel"], "rate": rate,
                "batch_size": phase.training.batch_size}  # fmt: skip
     file = plan.path(base) / f"inhibition-{method}.json"
     kept = _read(file)
@@ -99,7 +127,7 @@ def _effect(study: Study, plan: Plan, base: PlannedRun, strength: float | None, 
         return Effect(**kept["effect"])
     if study.progress:
         print(f"measure strength {method} on {base.experiment.name}", flush=True)
-    effect = measure(phase, base.experiment.seed, study.data, plan.path(base), strength, measured)
+    effect = measure(phase, base.experiment.seed, study.data, plan.path(base), strength, measured, rate)
     write_json(file, {"setting": setting, "effect": vars(effect)})
     return effect
 

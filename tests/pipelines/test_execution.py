@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from nowcast.models import load_checkpoint
 from nowcast.training.fit import Fit
 from pipelines import Arm, Study, kdd24_table5
 from pipelines.estimate import described_plan
-from pipelines.execution import carry_out
+from pipelines.execution import _claimed, carry_out, train_one
 from pipelines.origin import TIMING
 from pipelines.scoring import Scorer
 
@@ -90,3 +91,16 @@ def test_a_run_that_fails_says_why(study: Study) -> None:
     for jobs in (1, 2):
         with pytest.raises(NowcastError, match="no training clip of 500"):
             carry_out(plan, jobs, progress=False)
+
+
+def test_one_waits_where_another_trains(study: Study) -> None:
+    plan = study.plan([Arm("base", (study.phases.pretrain,))])
+    run = plan.run("base", 0)
+    plan.folder.mkdir(parents=True)
+    other = Thread(target=train_one, args=(plan, run, False))
+    with _claimed(plan.path(run), progress=False):
+        other.start()
+        other.join(0.5)
+        assert other.is_alive() and not plan.path(run).exists()
+    other.join(60)
+    assert plan.finished(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from nowcast import NowcastError
 from pipelines import Arm, Study, kdd24_table3, kdd24_table4, kdd24_table5, kdd24_table8, kdd24_table9
 from pipelines.estimate import described_plan
+from pipelines.weather_kinds import KINDS
 
 
 def identities(study: Study) -> set[str]:
@@ -78,3 +80,11 @@ def test_dry_run_trains_nothing(study: Study) -> None:
     text = described_plan(study, plan)
     assert "4 runs" in text and "estimated time left" in text and text.count("to do") == 4
     assert not plan.folder.exists()
+
+
+def test_every_command_is_described() -> None:
+    root = Path(__file__).parents[2]
+    commands = {file.stem for file in (root / "pipelines").glob("*.py") if "__main__" in file.read_text()}
+    page = (root / "docs" / "results.md").read_text(encoding="utf-8")
+    assert commands == set(re.findall(r"^\| `(\w+)` \| .* \| .* \|$", page, flags=re.M)) - {"paper", "cpu", "smoke"}
+    assert set(KINDS) <= set(re.findall(r"^\| ([a-z -]+) \|", page, flags=re.M))
