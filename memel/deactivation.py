@@ -151,5 +151,7 @@ def _change(z: Tensor, positions: Tensor, change, channel: bool) -> Tensor:  # t
         rows = torch.arange(batch, device=z.device)[:, None]
         index = (rows, positions) if channel else (rows, *torch.unravel_index(positions, z.shape[1:]))
         return z.index_put(index, change(z[index]))
-    flat = z.view(batch, math.prod(z.shape[1:]))
-    return flat.scatter(1, positions, change(flat.gather(1, positions))).view(z.shape)
+    width = math.prod(z.shape[1:])
+    changed = z.clone()  # and not a view of one: an in-place operation may follow
+    changed.view(batch, width).scatter_(1, positions, change(z.view(batch, width).gather(1, positions)))
+    return changed

@@ -89,6 +89,21 @@ class MEmeL(nn.Module):
         self.selector: Callable[[MEmeL, Tensor], Selection | None] | None = None
         self._replay = Replay()
 
+    @property
+    def forget_step(self) -> int:
+        """After so many batches the past weighs as that many."""
+        return self.statistics.forget_step
+
+    @property
+    def order(self) -> Order:
+        """Whose bookkeeping: "paper" or "reference"."""
+        return self.statistics.order
+
+    @property
+    def neuron(self) -> Neuron:
+        """What one neuron is: "position" or "channel"."""
+        return self.statistics.neuron
+
     def forward(self, z: Tensor) -> Tensor:
         """z (B, …) of floating point numbers → the same shape and dtype; z itself in evaluation mode."""
         if not self.training and not self.inhibit_in_eval and self.selector is None:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from nowcast.config import Experiment
     from nowcast.data.archive import Archive
     from nowcast.data.forecast_file import read_forecast, write_forecast
-    from nowcast.data.ingest import ingest_hko7
+    from nowcast.data.ingest import ingest, ingest_hko7
     from nowcast.data.synthetic import synthesize
+    from nowcast.demonstration import demo
+    from nowcast.description import describe as info
     from nowcast.errors import NowcastError
     from nowcast.evaluation import evaluate
     from nowcast.experiment_file import read_experiment
@@ -29,8 +31,11 @@ _ROOMS = {
     "Nowcaster": "nowcast.forecasting",
     "Run": "nowcast.run",
     "animate": "nowcast.visualization",
+    "demo": "nowcast.demonstration",
     "evaluate": "nowcast.evaluation",
     "forecast": "nowcast.forecasting",
+    "info": "nowcast.description:describe",
+    "ingest": "nowcast.data.ingest",
     "ingest_hko7": "nowcast.data.ingest",
     "read_experiment": "nowcast.experiment_file",
     "read_forecast": "nowcast.data.forecast_file",
@@ -38,6 +43,7 @@ _ROOMS = {
     "train": "nowcast.training",
     "write_forecast": "nowcast.data.forecast_file",
 }
+"""Public name → module, or module:name where the function is called otherwise at home."""
 
 __all__ = [
     "Archive",
@@ -46,8 +52,11 @@ __all__ = [
     "Nowcaster",
     "Run",
     "animate",
+    "demo",
     "evaluate",
     "forecast",
+    "info",
+    "ingest",
     "ingest_hko7",
     "read_experiment",
     "read_forecast",
@@ -60,7 +69,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # torch alone takes seconds to import; reading a config or --help must not wait for it.
     if name in _ROOMS:
-        return getattr(importlib.import_module(_ROOMS[name]), name)
+        module, _, other = _ROOMS[name].partition(":")
+        return getattr(importlib.import_module(module), other or name)
     raise AttributeError(f"module 'nowcast' has no attribute {name!r}")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nowcast.units import THRESHOLDS, scaled_threshold
+from nowcast.units import THRESHOLDS, exact_threshold, scaled_threshold
 
 BALANCED_THRESHOLDS = (2.0, 5.0, 10.0, 30.0)
 """Edges of the weight classes in mm/h; a value equal to an edge belongs to the heavier class."""
@@ -20,8 +20,9 @@ __all__ = ["BALANCED_THRESHOLDS", "BALANCED_WEIGHTS", "THRESHOLDS", "balanced_we
 
 
 @cache
-def _scaled_edges() -> tuple[float, ...]:
-    return tuple(float(scaled_threshold(edge)) for edge in BALANCED_THRESHOLDS)
+def _scaled_edges(double: bool) -> tuple[float, ...]:
+    threshold = exact_threshold if double else scaled_threshold
+    return tuple(float(threshold(edge)) for edge in BALANCED_THRESHOLDS)
 
 
 @torch.no_grad()
@@ -39,7 +40,9 @@ def balanced_weights(observation: Tensor, valid: Tensor) -> Tensor:
     [1.0, 5.0, 0.0]
     """
     weights = torch.ones_like(observation)
-    for edge, below, above in zip(_scaled_edges(), BALANCED_WEIGHTS, BALANCED_WEIGHTS[1:], strict=False):
+    for edge, below, above in zip(
+        _scaled_edges(observation.dtype == torch.float64), BALANCED_WEIGHTS, BALANCED_WEIGHTS[1:], strict=False
+    ):
         weights += (observation >= edge).to(observation.dtype) * (above - below)
     return weights * valid
 

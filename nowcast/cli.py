@@ -183,6 +183,12 @@ def evaluate(
     max_missing: Annotated[
         int | None, typer.Option(min=0, help="Missing frames in a row that a window may hold.  [default: the run's]")
     ] = None,
+    score_rows: Annotated[
+        tuple[int, int] | None, typer.Option(help="Score only rows FIRST LAST+1 of what is forecast.  [default: all]")
+    ] = None,
+    score_columns: Annotated[
+        tuple[int, int] | None, typer.Option(help="Score only columns FIRST LAST+1.  [default: all]")
+    ] = None,
     threshold: Annotated[
         list[float] | None, typer.Option(help="Rain rate in mm/h, repeatable.  [default: 0.5, 2, 5, 10, 30]")
     ] = None,
@@ -191,8 +197,8 @@ def evaluate(
         typer.Option(help="basic, gdl, fss, ssim, spectrum, ensemble; repeatable.  [default: all that apply]"),
     ] = None,
     unknown: Annotated[
-        str, typer.Option(help="Pixels some forecaster cannot know: common (scored for none) or persistence (filled).")
-    ] = "common",
+        str, typer.Option(help="Pixels some forecaster cannot know: persistence (filled), or common (scored for none).")
+    ] = "persistence",
     plots: Annotated[bool, typer.Option(help="Draw scores against lead time and a gallery of cases.")] = True,
     quiet: Quiet = False,
 ) -> None:
@@ -225,6 +231,8 @@ def evaluate(
         masks=masks,
         stride=stride,
         max_missing=max_missing,
+        score_rows=score_rows,
+        score_columns=score_columns,
         unknown=unknown,
         progress=not quiet,
         **{name: value for name, value in options.items() if value},
@@ -285,16 +293,9 @@ def animate(
     frames_per_second: Annotated[float, typer.Option(min=0.1, max=50, help="Frames per second.")] = 6.0,
 ) -> None:
     """Animate a nowcast: observed, nowcast, persistence."""
-    from nowcast.data.forecast_file import read_forecast
     from nowcast.visualization import animate as draw
 
-    nowcast = read_forecast(forecast_file)
-    seen = None
-    if observed is not None:
-        from nowcast.forecasting import observed_around
-
-        seen = observed_around(observed, nowcast, past)
-    typer.echo(str(draw(nowcast, output, seen, past_minutes=past, frames_per_second=frames_per_second)))
+    typer.echo(str(draw(forecast_file, output, observed, past_minutes=past, frames_per_second=frames_per_second)))
 
 
 @app.command()
@@ -313,7 +314,7 @@ def demo(
 
     Synthesize, ingest, pretrain with MEmeL, fine-tune plainly, evaluate, forecast, animate.
     """
-    from nowcast.demo import demo as run
+    from nowcast.demonstration import demo as run
 
     run(output, seed=seed, steps=steps, progress=not quiet)
 

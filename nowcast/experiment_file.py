@@ -15,7 +15,7 @@ from nowcast.config import Description, Experiment
 from nowcast.errors import NowcastError
 
 
-def read_experiment(path: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Experiment:
+def read_experiment(path: str | Path, overrides: Mapping[str, Any] | Sequence[str] | None = None) -> Experiment:
     """Read an experiment file.
 
     Args:
@@ -28,7 +28,7 @@ def read_experiment(path: str | Path, overrides: Mapping[str, Any] | Sequence[st
         NowcastError: the file is missing, is no YAML, or describes no valid experiment.
     """
     content = _read_extended(Path(path), ())
-    for key, value in _pairs(overrides):
+    for key, value in _pairs(overrides or ()):
         _put(content, key, value)
     return experiment_from(content, str(path))
 
@@ -38,10 +38,15 @@ def experiment_from(content: Mapping[str, Any], source: str) -> Experiment:
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
-        # A wrong part makes its parent wrong too: only the innermost complaint helps.
-        errors = error.errors()
-        inner = [e for e in errors if not any(_is_inside(other["loc"], e["loc"]) for other in errors)]
-        raise NowcastError(f"{source}: {'; '.join(_say(e) for e in inner)}") from None
+        raise NowcastError(f"{source}: {complaints(error)}") from None
+
+
+def complaints(error: ValidationError) -> str:
+    """What is wrong with a description, in the words of the file."""
+    errors = error.errors()
+    # A wrong part makes its parent wrong too: only the innermost complaint helps.
+    inner = [e for e in errors if not any(_is_inside(other["loc"], e["loc"]) for other in errors)]
+    return "; ".join(_say(e) for e in inner)
 
 
 def shipped_config(name: str) -> Path:

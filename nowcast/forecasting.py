@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 
 from nowcast.data.archive import Archive
-from nowcast.data.forecast_file import write_forecast
+from nowcast.data.forecast_file import RAIN_RATE, write_forecast
 from nowcast.errors import NowcastError
 from nowcast.forecaster import Forecaster
 from nowcast.models import BASELINES, ModelForecaster, baseline, load_model
@@ -104,9 +104,13 @@ class Nowcaster:
         lead_time = (np.arange(1, steps + 1) * interval).astype("timedelta64[s]")
         nowcast = xr.Dataset(
             {
-                "rain_rate": (("issue_time", "lead_time", "y", "x"), _rain_rate(forecast)[None]),
-                "observed_rain_rate": (("observed_time", "y", "x"), _rain_rate(np.where(seen, frames, np.nan))),
-                "static_mask": (("y", "x"), seen.any(axis=0)),
+                "rain_rate": (("issue_time", "lead_time", "y", "x"), _rain_rate(forecast)[None], dict(RAIN_RATE)),
+                "observed_rain_rate": (
+                    ("observed_time", "y", "x"),
+                    _rain_rate(np.where(seen, frames, np.nan)),
+                    dict(RAIN_RATE),
+                ),
+                "static_mask": (("y", "x"), seen.any(axis=0), {"long_name": "seen by the radar"}),
             },
             coords={
                 "issue_time": [issue_time.astype("datetime64[ns]")],
@@ -209,9 +213,7 @@ def forecast(
         hint = f"the last frame before it is {before[-1]}" if len(before) else f"the first is {archive.times[0]}"
         raise NowcastError(f"{archive.path} holds no frame at {issue_time} UTC; {hint}")
     wanted = issue_time - archive.interval * np.arange(nowcaster.observed_frames - 1, -1, -1)
-    observed = archive.dataset(wanted[np.isin(wanted, archive.times)])
-    observed.attrs["frame_interval_seconds"] = int(archive.interval.astype("timedelta64[s]").astype(int))
-    nowcast = nowcaster(observed, lead_steps)
+    nowcast = nowcaster(archive.dataset(wanted[np.isin(wanted, archive.times)]), lead_steps)
     nowcast.attrs["archive"] = archive.path.name
     if output is not None:
         write_forecast(nowcast, output)
@@ -227,28 +229,3 @@ def _time(at: str | datetime | np.datetime64) -> np.datetime64:
         return np.datetime64(at, "s")  # type: ignore[call-overload, no-any-return]
     except ValueError:
         raise NowcastError(f"{at!r} is no time; expected UTC such as 2018-07-24T03:30") from None
-
-
-def observed_around(archive: str | Path | Archive, nowcast: xr.Dataset, past_minutes: int = 60) -> xr.Dataset:
-    """The frames of an archive that belong beside a nowcast: the past before its issue and what came true after.
-
-    Args:
-        archive: archive directory.
-        nowcast: what a Nowcaster returns.
-        past_minutes: how far back, minutes.
-
-    Returns:
-        `Archive.dataset` of the frames that exist in that span; NowcastError when there is none.
-    """
-    archive = archive if isinstance(archive, Archive) else Archive.open(archive)
-    issued = nowcast["issue_time"].values.min().astype("datetime64[s]")
-    first, last = issued - np.timedelta64(past_minutes * 60, "s"), nowcast["valid_time"].values.max()
-    times = archive.times[(archive.times >= first) & (archive.times <= last.astype("datetime64[s]"))]
-    if len(times) == 0:
-        raise NowcastError(f"{archive.path} holds no frame between {first} and {last.astype('datetime64[s]')} UTC")
-    if archive.shape != (nowcast.sizes["y"], nowcast.sizes["x"]):
-        raise NowcastError(
-            f"{archive.path} has frames of {archive.shape[0]}×{archive.shape[1]}, the nowcast is "
-            f"{nowcast.sizes['y']}×{nowcast.sizes['x']}; give the archive that it was made from"
-        )
-    return archive.dataset(times)

@@ -93,11 +93,16 @@ def scaled_from_rain_rate(
     return scale.scale(zr.reflectivity(rain_rate))
 
 
+def exact_threshold(threshold: float, zr: ZRRelation = HKO7_ZR, scale: ReflectivityScale = HKO7_SCALE) -> float:
+    """Scaled reflectivity of a rain rate in mm/h, in double precision and not clipped: for float64 fields."""
+    return (float(zr.reflectivity(threshold)) - scale.minimum) / (scale.maximum - scale.minimum)
+
+
 def scaled_threshold(threshold: float, zr: ZRRelation = HKO7_ZR, scale: ReflectivityScale = HKO7_SCALE) -> np.float32:
     """The smallest float32 scaled reflectivity whose rain rate reaches `threshold` (mm/h).
 
     Rounded up, so that comparing a float32 field with it counts what the float64 definition counts.
     """
-    exact = (float(zr.reflectivity(threshold)) - scale.minimum) / (scale.maximum - scale.minimum)
+    exact = exact_threshold(threshold, zr, scale)
     rounded = np.float32(exact)
     return rounded if float(rounded) >= exact else np.nextafter(rounded, np.float32(np.inf))

@@ -173,7 +173,8 @@ class Archive:
         }
         if self.crs_attributes:
             coordinates["crs"] = ((), 0, self.crs_attributes)
-        return xr.Dataset(fields, coordinates, attrs=self.attributes)
+        interval = int(self.interval.astype("timedelta64[s]").astype(int))
+        return xr.Dataset(fields, coordinates, attrs={**self.attributes, "frame_interval_seconds": interval})
 
     def summary(self) -> dict[str, Any]:
         """Plain data that describe the archive (see `nowcast.data.summary`)."""

@@ -13,6 +13,9 @@ from nowcast.errors import NowcastError
 from nowcast.units import HKO7_SCALE, HKO7_ZR
 from nowcast.whole_files import whole_file
 
+RAIN_RATE = {"standard_name": "rainfall_rate", "units": "mm h-1"}
+"""What every rain rate says of itself (CF standard name; mm/h)."""
+
 
 def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = False) -> Path:
     """Write one nowcast as CF-1.10 netCDF: `rainfall_rate(lead_time, y, x)` and its times and grid.
@@ -30,7 +33,7 @@ def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = F
     one = nowcast.isel(issue_time=0)
     mapping = nowcast["rain_rate"].attrs.get("grid_mapping")
     grid = {"grid_mapping": mapping} if mapping else {}
-    rate = {"standard_name": "rainfall_rate", "units": "mm h-1", "coordinates": "time forecast_reference_time"}
+    rate = {**RAIN_RATE, "coordinates": "time forecast_reference_time"}
     file = xr.Dataset(
         {
             "rainfall_rate": (("lead_time", "y", "x"), one["rain_rate"].values,
@@ -92,8 +95,8 @@ def read_forecast(path: str | Path) -> xr.Dataset:
     issue = file["forecast_reference_time"].values
     nowcast = xr.Dataset(
         {
-            "rain_rate": (("issue_time", "lead_time", "y", "x"), file["rainfall_rate"].values[None]),
-            "observed_rain_rate": (("observed_time", "y", "x"), file["observed_rainfall_rate"].values),
+            "rain_rate": (("issue_time", "lead_time", "y", "x"), file["rainfall_rate"].values[None], dict(RAIN_RATE)),
+            "observed_rain_rate": (("observed_time", "y", "x"), file["observed_rainfall_rate"].values, dict(RAIN_RATE)),
             "static_mask": (("y", "x"), file["static_mask"].values.astype(bool)),
         },
         coords={

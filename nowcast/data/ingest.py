@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,15 @@ from nowcast.data.report import IngestReport, describe_splits, gather
 from nowcast.data.static_mask import derived_static_mask
 from nowcast.errors import NowcastError
 from nowcast.whole_files import only_writer, remove_leftovers
+
+
+def ingest(
+    layout: str, source: str | os.PathLike[str], archive: str | os.PathLike[str], **options: Any
+) -> IngestReport:
+    """Read radar files of a named layout ("hko7") into an archive; the options are those of its reader."""
+    if layout not in READERS:
+        raise NowcastError(f"{layout!r} is no layout that can be read; expected one of {', '.join(READERS)}")
+    return READERS[layout](source, archive, **options)
 
 
 def ingest_hko7(
@@ -160,3 +170,7 @@ def _report(
         splits=describe_splits(metadata.splits, np.asarray(index.times), plan.rain),
         **fields,
     )
+
+
+READERS: dict[str, Callable[..., IngestReport]] = {"hko7": ingest_hko7}
+"""Layouts that `ingest` knows by name."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from pydantic import ValidationError
 
 from nowcast.config import DataConfig, EvaluationConfig
 from nowcast.data.archive import Archive
@@ -20,6 +21,7 @@ from nowcast.evaluation.files import make_writable, write_cases, write_scores
 from nowcast.evaluation.online import OnlineModel
 from nowcast.evaluation.protocols import Windows
 from nowcast.evaluation.score import score_forecasters
+from nowcast.experiment_file import complaints
 from nowcast.forecaster import Forecaster
 from nowcast.losses import BalancedLoss
 from nowcast.models import ModelForecaster, load_model
@@ -60,7 +62,7 @@ def evaluate(
     score_columns: Span | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
     families: Sequence[str] = FAMILIES,
-    unknown: str = "common",
+    unknown: str = "persistence",
     adaptation: Adaptation | None = None,
     batch_size: int | None = None,
     device: str = "auto",
@@ -87,7 +89,7 @@ def evaluate(
         score_rows, score_columns: score only this half-open part of what the forecasters see.
         thresholds: rain rates in mm/h.
         families: some of basic, gdl, fss, ssim, spectrum, ensemble.
-        unknown: "common" or "persistence", see docs/verification.md.
+        unknown: "persistence" or "common", see docs/verification.md.
         adaptation: of runs, in the online protocol.
         batch_size: windows at a time; changes nothing but speed and memory.
         device: for the networks, "auto" takes a GPU when there is one.
@@ -180,8 +182,8 @@ def _agreed(runs: Mapping[str, Run], given: Mapping[str, Any]) -> DataConfig:
             )
     try:
         return DataConfig(**base)
-    except ValueError as error:
-        raise NowcastError(f"these windows are not possible: {' '.join(str(error).split())[:200]}") from None
+    except ValidationError as error:
+        raise NowcastError(f"these windows are not possible: {complaints(error)}") from None
 
 
 def _two_that_differ(said: Mapping[str, Any]) -> tuple[tuple[str, Any], tuple[str, Any]]:
@@ -196,8 +198,8 @@ def _window_rules(
     given = {"stride": stride, "max_missing": max_missing, "batch_size": batch_size}
     try:
         return EvaluationConfig(**{**base.model_dump(), **{k: v for k, v in given.items() if v is not None}})
-    except ValueError as error:
-        raise NowcastError(f"these windows are not possible: {' '.join(str(error).split())[:200]}") from None
+    except ValidationError as error:
+        raise NowcastError(f"these windows are not possible: {complaints(error)}") from None
 
 
 def _archive(archive: str | Path | Archive | None, runs: Mapping[str, Run]) -> Archive:

@@ -27,7 +27,7 @@ def score_forecasters(
     protocol: str = "fixed",
     thresholds: Sequence[float] = THRESHOLDS,
     families: Sequence[str] = FAMILIES,
-    unknown: str = "common",
+    unknown: str = "persistence",
     score_rows: Span | None = None,
     score_columns: Span | None = None,
     batch_size: int = 8,
@@ -41,7 +41,7 @@ def score_forecasters(
         protocol: "fixed" or "online", see `nowcast.evaluation.protocols`.
         thresholds: rain rates in mm/h.
         families: some of basic, gdl, fss, ssim, spectrum, ensemble; basic scores are always there.
-        unknown: how unknown pixels are scored, "common" or "persistence"; see docs/verification.md.
+        unknown: how unknown pixels are scored, "persistence" or "common"; see docs/verification.md.
         score_rows, score_columns: score only this half-open part of the frames (forecasters see all of them).
         batch_size: windows at a time in the fixed protocol.
         progress: show a progress bar.
@@ -72,7 +72,7 @@ def compare_forecasters(
     protocol: str = "fixed",
     thresholds: Sequence[float] = THRESHOLDS,
     families: Sequence[str] = FAMILIES,
-    unknown: str = "common",
+    unknown: str = "persistence",
     part: tuple[Span | None, Span | None] = (None, None),
     batch_size: int = 8,
     progress: bool = False,

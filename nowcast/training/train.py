@@ -13,6 +13,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from nowcast.config import Experiment, TrainingConfig
 from nowcast.errors import NowcastError
+from nowcast.experiment_file import read_experiment
 from nowcast.models import EncoderForecaster, load_checkpoint, start_from
 from nowcast.run import Run
 from nowcast.training.clips import open_archive, training_clips, validation_clips
@@ -34,11 +35,13 @@ MAY_CHANGE = frozenset(
 """Keys that a resumed run may change, since no finished step depends on them."""
 
 
-def train(experiment: Experiment, runs: str | Path = "runs", *, resume: bool = False, progress: bool = True) -> Run:
+def train(
+    experiment: Experiment | str | Path, runs: str | Path = "runs", *, resume: bool = False, progress: bool = True
+) -> Run:
     """Train an experiment; returns its run, `runs/NAME`.
 
     Args:
-        experiment: what to do; `start_from` makes it a fine-tuning.
+        experiment: what to do, or the file that says it; `start_from` makes it a fine-tuning.
         runs: folder of the run directories.
         resume: continue an interrupted run exactly where its last checkpoint left it (a finished one stays as it
             is); a run that does not exist yet is begun.
@@ -50,6 +53,8 @@ def train(experiment: Experiment, runs: str | Path = "runs", *, resume: bool = F
 
     Under `torchrun` the batch is shared by all processes; gradients and MEmeL statistics are those of the whole batch.
     """
+    if not isinstance(experiment, Experiment):
+        experiment = read_experiment(experiment)
     experiment = _with_absolute_paths(experiment)
     archive = open_archive(experiment)
     clips, validation = training_clips(archive, experiment), validation_clips(archive, experiment)
@@ -73,6 +78,10 @@ def train(experiment: Experiment, runs: str | Path = "runs", *, resume: bool = F
         optimizer.load_state_dict(saved["optimizer"])
         state = Progress(**saved["progress"])
     Fit(run, fabric, model, optimizer, clips, validation, state, progress).finish()
+    if fabric.world_size > 1:
+        # Nobody may leave while another still speaks to it: the other would be aborted.
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
     return run
 
 

@@ -46,14 +46,22 @@ class JointHistogram:
     squared: NDArray[np.float64]
 
     @classmethod
-    def of(cls, forecast: Tensor, observation: Tensor, valid: Tensor, edges: NDArray[np.float32]) -> JointHistogram:
+    def of(
+        cls,
+        forecast: Tensor,
+        observation: Tensor,
+        valid: Tensor,
+        edges: NDArray[np.float32],
+        exact_edges: NDArray[np.float64] | None = None,
+    ) -> JointHistogram:
         """The histogram of every frame, leading shape (B, T).
 
         Args:
             forecast: scaled reflectivity (B, T, 1, H, W).
             observation: scaled reflectivity, same shape.
             valid: bool, same shape; True = use this pixel.
-            edges: scaled reflectivity, ascending.
+            edges: scaled reflectivity, ascending, for float32 fields; they name the classes.
+            exact_edges: the same edges for float64 fields; `edges` where not given.
 
         Raises:
             ValueError: shapes or types contradict, or a valid pixel holds a value that is not a number.
@@ -63,8 +71,12 @@ class JointHistogram:
         frames, classes = sequences * steps, len(edges) + 1
         reached = np.zeros((frames, classes, classes), np.int64)
         absolute, squared = np.zeros((2, frames, classes))
-        said, seen, usable = (_frames(tensor, frames) for tensor in (forecast, observation, valid))
-        _kernel()(said, seen, usable, np.asarray(edges, np.float32), reached, absolute, squared)
+        double = torch.float64 in (forecast.dtype, observation.dtype)
+        dtype = torch.float64 if double else torch.float32
+        said, seen = _frames(forecast, frames, dtype), _frames(observation, frames, dtype)
+        usable = _frames(valid, frames, torch.uint8)
+        limits = edges if exact_edges is None or not double else exact_edges
+        _kernel()(said, seen, usable, np.asarray(limits, said.dtype), reached, absolute, squared)
         for frame in np.flatnonzero(~np.isfinite(squared[:, 0])):
             wrong = "observation" if np.isfinite(said[frame][usable[frame] != 0]).all() else "forecast"
             raise ValueError(
@@ -108,11 +120,10 @@ def check_fields(forecast: Tensor, observation: Tensor, valid: Tensor, lead_step
         raise ValueError(f"the forecast holds {forecast.shape[1]} lead steps, expected {lead_steps}")
 
 
-def _frames(tensor: Tensor, frames: int) -> NDArray[Any]:
-    """Contiguous (frames, H·W) on the CPU; fields as float32, booleans as uint8."""
-    wanted = torch.uint8 if tensor.dtype == torch.bool else torch.float32
+def _frames(tensor: Tensor, frames: int, dtype: torch.dtype) -> NDArray[Any]:
+    """Contiguous (frames, H·W) on the CPU, in the type that the pass is compiled for."""
     flat = tensor.detach().cpu().contiguous().reshape(frames, tensor[0, 0].numel() if frames else 0)
-    return (flat.view(wanted) if tensor.dtype == torch.bool else flat.to(wanted)).numpy()
+    return (flat.view(dtype) if tensor.dtype == torch.bool else flat.to(dtype)).numpy()
 
 
 def _classes_from_reached(reached: NDArray[Any], axis: int) -> NDArray[Any]:
@@ -134,10 +145,10 @@ def _kernel() -> Callable[..., None]:
 
 
 def _fill(
-    forecast: NDArray[np.float32],
-    observation: NDArray[np.float32],
+    forecast: NDArray[Any],
+    observation: NDArray[Any],
     valid: NDArray[np.uint8],
-    edges: NDArray[np.float32],
+    edges: NDArray[Any],
     reached: NDArray[np.int64],
     absolute: NDArray[np.float64],
     squared: NDArray[np.float64],
@@ -146,8 +157,8 @@ def _fill(
     d: float
     frames, pixels = forecast.shape
     nowhere = np.float32(-np.inf)
-    seen = np.empty(_BLOCK, np.float32)
-    said = np.empty(_BLOCK, np.float32)
+    seen = np.empty(_BLOCK, observation.dtype)
+    said = np.empty(_BLOCK, forecast.dtype)
     error = np.empty(_BLOCK, np.float64)
     for i in range(frames):
         for start in range(0, pixels, _BLOCK):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nowcast.balance import BALANCED_THRESHOLDS, BALANCED_WEIGHTS
-from nowcast.units import THRESHOLDS, scaled_threshold
+from nowcast.units import THRESHOLDS, exact_threshold, scaled_threshold
 from nowcast.verification import categorical
 from nowcast.verification.joint import JointHistogram, check_fields
 from nowcast.verification.streaming import StreamingScore, ratio
@@ -60,9 +60,11 @@ class Scorecard(StreamingScore):
         if not all(np.isfinite(threshold) and threshold > 0 for threshold in self.thresholds):
             raise ValueError(f"thresholds are {self.thresholds}, expected rain rates above 0 mm/h")
         super().__init__(lead_steps, frame_interval, thresholds=self.thresholds)
-        self.edges = np.unique(
-            np.array([scaled_threshold(rate) for rate in (*self.thresholds, *BALANCED_THRESHOLDS)], np.float32)
+        rates = (*self.thresholds, *BALANCED_THRESHOLDS)
+        self.edges, places = np.unique(
+            np.array([scaled_threshold(rate) for rate in rates], np.float32), return_index=True
         )
+        self.exact_edges = np.array([exact_threshold(rate) for rate in rates])[places]
         classes = len(self.edges) + 1
         self.register("sequences", (lead_steps,), np.int64)
         self.register("pixels", (lead_steps, classes, classes), np.int64)
@@ -76,7 +78,7 @@ class Scorecard(StreamingScore):
     def joint(self, forecast: Tensor, observation: Tensor, valid: Tensor) -> JointHistogram:
         """What `add` takes: the joint histogram of every frame with this card's edges."""
         check_fields(forecast, observation, valid, self.lead_steps)
-        return JointHistogram.of(forecast, observation, valid, self.edges)
+        return JointHistogram.of(forecast, observation, valid, self.edges, self.exact_edges)
 
     def add(self, joint: JointHistogram) -> None:
         """Add sequences by their joint histograms, leading shape (B, T)."""

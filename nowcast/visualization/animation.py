@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from nowcast.data.forecast_file import read_forecast
+from nowcast.data.surroundings import observed_around
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_ZR, ZRRelation
 from nowcast.visualization import film
@@ -16,9 +18,9 @@ from nowcast.visualization.stage import Stage
 
 
 def animate(
-    nowcast: xr.Dataset,
+    nowcast: xr.Dataset | str | Path,
     path: str | Path,
-    observed: xr.Dataset | None = None,
+    observed: xr.Dataset | str | Path | None = None,
     *,
     issue_time: np.datetime64 | str | None = None,
     past_minutes: int = 60,
@@ -36,10 +38,12 @@ def animate(
 
     Args:
         nowcast: rain_rate(issue_time, lead_time, y, x) in mm/h as `Nowcaster` gives it; static_mask(y, x) bool, True =
-            use this pixel; optionally observed_rain_rate(observed_time, y, x), the frames it was made from.
+            use this pixel; optionally observed_rain_rate(observed_time, y, x), the frames it was made from. Or a file
+            that holds it.
         path: the file to write.
         observed: what `Archive.dataset(times)` gives, reflectivity(time, y, x) in dBZ with flags valid (0 = unseen);
-            the past and, where there is one, the verifying future. Without it the frames in `nowcast` are shown.
+            the past and, where there is one, the verifying future; or an archive folder to take that from. Without it
+            the frames in `nowcast` are shown.
         issue_time: which nowcast to show, UTC; the latest by default.
         past_minutes: how much of the observed past to show, minutes.
         frames_per_second: speed.
@@ -50,7 +54,11 @@ def animate(
     Returns:
         The file written; for `.png`, the first of the series.
     """
+    if isinstance(nowcast, (str, Path)):
+        nowcast = read_forecast(nowcast)
     chosen, issued = _chosen(nowcast, issue_time)
+    if isinstance(observed, (str, Path)):
+        observed = observed_around(observed, chosen, past_minutes)
     if frames_per_second <= 0 or pause_seconds < 0:
         raise NowcastError(
             f"frames_per_second is {frames_per_second} and pause_seconds {pause_seconds}; expected > 0 and ≥ 0"

@@ -48,7 +48,7 @@ def test_scores_are_those_of_a_scorecard_over_all_windows():
 
 def test_common_pixels_are_the_same_for_all():
     windows = windows_of(moving_world(), SLOTS)
-    both = score_forecasters({"blind": half_blind, "persistence": Persistence()}, windows)
+    both = score_forecasters({"blind": half_blind, "persistence": Persistence()}, windows, unknown="common")
     np.testing.assert_allclose(both.coverage, 0.5, atol=0.01)
     np.testing.assert_allclose(both.known.sel(forecaster="persistence"), 1)
     np.testing.assert_allclose(both.known.sel(forecaster="blind"), both.coverage)
@@ -151,7 +151,7 @@ def test_windows_without_any_observation():
 
 def test_the_table_reads_in_markdown():
     forecasters = {"a": Extrapolation(), "b": Persistence()}
-    table = score_table(score_forecasters(forecasters, windows_of(moving_world(), SLOTS)))
+    table = score_table(score_forecasters(forecasters, windows_of(moving_world(), SLOTS), unknown="common"))
     blocks = table.strip().split("\n\n")
     assert "7 windows" in blocks[0] and "scored on" in blocks[0]
     for block in blocks[1:]:

@@ -262,3 +262,32 @@ def test_an_empty_batch_is_nothing():
     before = copy.deepcopy(memel.state_dict())
     assert memel(torch.randn(0, 4)).shape == (0, 4)
     torch.testing.assert_close(memel.state_dict(), before, rtol=0, atol=0)
+
+
+def test_an_in_place_operation_may_follow() -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), MEmeL(late_start=1), torch.nn.ReLU())
+    in_place = copy.deepcopy(plain)
+    in_place[2] = torch.nn.ReLU(inplace=True)
+    for _ in range(4):
+        x = torch.randn(2, 1, 8, 8)
+        for model in (plain, in_place):
+            model.zero_grad()
+            model(x).square().sum().backward()
+        assert torch.equal(plain[0].weight.grad, in_place[0].weight.grad)
+
+
+def test_options_can_be_read_back() -> None:
+    memel = MEmeL(
+        neurons=3, strength=2.0, forget_step=4, late_start=5, epsilon=0.1, order="reference", neuron="channel"
+    )
+    found = (
+        memel.neurons,
+        memel.strength,
+        memel.forget_step,
+        memel.late_start,
+        memel.epsilon,
+        memel.order,
+        memel.neuron,
+    )
+    assert found == (3, 2.0, 4, 5, 0.1, "reference", "channel")

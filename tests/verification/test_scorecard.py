@@ -155,3 +155,25 @@ def test_where_nothing_can_be_cached_the_pass_is_compiled_all_the_same(monkeypat
         assert_equals_slow(*random_case(8))
     finally:
         joint._kernel.cache_clear()
+
+
+def test_float64_fields_are_scored_in_float64():
+    from nowcast.units import exact_threshold
+
+    generator = torch.Generator().manual_seed(1)
+    observation = torch.rand(2, 1, 1, 9, 9, generator=generator, dtype=torch.float64)
+    forecast = observation + 1e-5 * torch.randn(2, 1, 1, 9, 9, generator=generator, dtype=torch.float64)
+    for place, rate in enumerate((0.5, 2, 5, 10, 30)):
+        observation[0, 0, 0, 0, place] = forecast[0, 0, 0, 0, place] = exact_threshold(rate)
+    card = Scorecard(1)
+    card.update(forecast, observation, torch.ones_like(observation, dtype=torch.bool))
+    scores = card.dataset().isel(lead_time=0)
+    weights = np.ones(observation.shape)
+    for rate, weight in zip((2, 5, 10, 30), (2, 5, 10, 30), strict=True):
+        weights[observation.numpy() >= exact_threshold(rate)] = weight
+    d = (forecast - observation).numpy()
+    assert float(scores.balanced_mse) == pytest.approx((weights * d**2).sum() / 2, rel=1e-9)
+    assert float(scores.balanced_mae) == pytest.approx((weights * abs(d)).sum() / 2, rel=1e-9)
+    for rate in (0.5, 2, 5, 10, 30):
+        reached = (forecast.numpy() >= exact_threshold(rate)) & (observation.numpy() >= exact_threshold(rate))
+        assert int(scores.hits.sel(threshold=rate)) == reached.sum()

@@ -11,12 +11,13 @@ import xarray as xr
 
 from nowcast.data.archive import Archive
 from nowcast.data.ingest import ingest_hko7
+from nowcast.data.surroundings import observed_around
 from nowcast.data.synthetic import synthesize
 from nowcast.data.windows import fixed_windows
 from nowcast.errors import NowcastError
 from nowcast.evaluation import evaluate, score_table
 from nowcast.experiment_file import read_experiment, shipped_config
-from nowcast.forecasting import forecast, observed_around
+from nowcast.forecasting import forecast
 from nowcast.report import draw_report
 from nowcast.run import Run
 from nowcast.training import train
