@@ -49,7 +49,7 @@ def plainly(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo(
-                "\nnowcast: interrupted; everything finished is kept, the same command goes on from there", err=True
+                "\nnowcast: interrupted; what was finished is kept (continue a training with --resume)", err=True
             )
             raise typer.Exit(130) from None
 
@@ -139,13 +139,13 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a network, or fine-tune one with --start-from."""
-    from nowcast.experiment_file import read_experiment
+    from nowcast.experiment_file import parse_overrides, read_experiment
 
-    overrides = [*(set_ or []), *(changes or [])]
+    overrides = dict(parse_overrides([*(set_ or []), *(changes or [])]))
     if archive is not None:
-        overrides.append(f"data.archive={archive}")
+        overrides["data.archive"] = str(archive)
     if start_from is not None:
-        overrides.append(f"start_from={start_from}")
+        overrides["start_from"] = str(start_from)
     experiment = read_experiment(config, overrides)  # before torch is loaded: a typo is told at once
 
     from nowcast.training import train as run
@@ -213,7 +213,11 @@ def evaluate(
 
     if output is None and not any(Path(name).is_dir() for name in forecasters):
         output = Path("scores")
+    if any(not 0 < rate < float("inf") for rate in threshold or []):
+        raise NowcastError(f"--threshold {min(threshold or [])} is no rain rate; expected mm/h above 0")
     options: dict[str, Any] = {"thresholds": threshold, "families": scores}
+    if whole and (rows or columns):
+        raise NowcastError("--whole forecasts the whole frame; give it or --rows and --columns, not both")
     if whole:
         source = archive if archive is not None else _archive_of(forecasters)
         height, width = Archive.open(source).shape
@@ -276,6 +280,9 @@ def forecast(
 
     made = issue(run, archive, output, at=at, lead_steps=lead_steps, checkpoint=checkpoint)
     minutes = made["lead_time"].values[-1].astype("timedelta64[m]").astype(int)
+    if made.attrs["observed_frames_missing"]:
+        used, missing = made.attrs["observed_frames_used"], made.attrs["observed_frames_missing"]
+        typer.echo(f"nowcast: only {used} of {used + missing} observed frames were there", err=True)
     typer.echo(f"{output}: issued {made['issue_time'].values[0].astype('datetime64[m]')} UTC, up to +{minutes} min; "
                f"next: nowcast animate {output} --observed {archive}")  # fmt: skip
 

@@ -16,7 +16,7 @@ Placement = Literal["candidate", "hidden", "update", "reset"]
 class Description(BaseModel):
     """A frozen part of an experiment that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(Description):
@@ -126,7 +126,7 @@ class TrainingConfig(Description):
     """The optimizer's journey: Adam, learning rate × `decay_factor` every `decay_every` steps (null: constant)."""
 
     steps: int = Field(20000, ge=1)
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(16, ge=1, le=65536)
     learning_rate: float = Field(1e-4, gt=0)
     decay_factor: float = Field(0.7, gt=0, le=1)
     decay_every: int | None = Field(5000, ge=1)
@@ -156,7 +156,7 @@ class Experiment(Description):
     """One training run, whole. `start_from` names the run whose weights it begins with (fine-tuning)."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**63 - 1)
     start_from: str | None = None
     start_at: Literal["last", "best"] = "last"
     data: DataConfig = DataConfig()

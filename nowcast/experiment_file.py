@@ -28,7 +28,7 @@ def read_experiment(path: str | Path, overrides: Mapping[str, Any] | Sequence[st
         NowcastError: the file is missing, is no YAML, or describes no valid experiment.
     """
     content = _read_extended(Path(path), ())
-    for key, value in _pairs(overrides or ()):
+    for key, value in parse_overrides(overrides or ()):
         _put(content, key, value)
     return experiment_from(content, str(path))
 
@@ -87,7 +87,8 @@ def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _pairs(overrides: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
+def parse_overrides(overrides: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
+    """Dotted keys and values; those of strings such as "training.steps=100" are read as YAML."""
     if isinstance(overrides, Mapping):
         return list(overrides.items())
     pairs = []

@@ -17,7 +17,7 @@ from nowcast.data.archive import Archive
 from nowcast.data.forecast_file import RAIN_RATE, write_forecast
 from nowcast.errors import NowcastError
 from nowcast.forecaster import Forecaster
-from nowcast.models import BASELINES, ModelForecaster, baseline, load_model
+from nowcast.models import BASELINES, ModelForecaster, baseline, load_checkpoint, load_model
 from nowcast.run import Run
 from nowcast.units import HKO7_SCALE, HKO7_ZR, rain_rate_from_scaled
 
@@ -60,11 +60,13 @@ class Nowcaster:
         run = path if isinstance(path, Run) else Run.open(path)
         experiment = run.experiment
         model = load_model(run, checkpoint)
+        interval = load_checkpoint(run.checkpoint(checkpoint)).get("frame_interval_seconds")
         resolved = json.dumps(experiment.plain(), sort_keys=True).encode()
         return cls(
             ModelForecaster(model, device, experiment.training.precision),
             experiment.data.observed,
             experiment.data.forecast,
+            None if interval is None else np.timedelta64(interval, "s"),
             attributes={
                 "model_run": experiment.name,
                 "model_checkpoint": run.checkpoint(checkpoint).stem,
@@ -144,9 +146,14 @@ class Nowcaster:
             )
         if observed.sizes["time"] == 0:
             raise NowcastError("the observed dataset holds no frame; a nowcast needs at least one")
-        if self.frame_interval is not None:
-            return self.frame_interval
         given = observed.attrs.get("frame_interval_seconds")
+        if self.frame_interval is not None:
+            if given is not None and np.timedelta64(int(given), "s") != self.frame_interval:
+                raise NowcastError(
+                    f"the observed frames are {int(given) / 60:g} min apart, the model was trained on frames "
+                    f"{self.frame_interval.astype('timedelta64[s]').astype(int) / 60:g} min apart; use such an archive"
+                )
+            return self.frame_interval
         if given is not None:
             return np.timedelta64(int(given), "s")
         times = observed["time"].values.astype("datetime64[s]")
@@ -226,6 +233,8 @@ def _time(at: str | datetime | np.datetime64) -> np.datetime64:
     if isinstance(at, str):
         at = at.strip().removesuffix("Z")
     try:
+        if isinstance(at, str):
+            return _time(datetime.fromisoformat(at))
         return np.datetime64(at, "s")  # type: ignore[call-overload, no-any-return]
     except ValueError:
         raise NowcastError(f"{at!r} is no time; expected UTC such as 2018-07-24T03:30") from None

@@ -163,3 +163,29 @@ def test_every_command_explains_itself() -> None:
         assert shown.exit_code == 0 and "Usage: " in shown.output
     assert "[default: runs]" in nowcast("train", "--help").output
     assert "mm/h" in nowcast("evaluate", "--help").output and "UTC" in nowcast("forecast", "--help").output
+
+
+def test_what_fails_early_leaves_no_run_behind(run: Path, small_archive: Path, tmp_path: Path) -> None:
+    arguments = ("train", TOY, "--archive", small_archive, "--runs", tmp_path, "--set", "training.steps=1", "-q")
+    lost = nowcast(*arguments, "--start-from", tmp_path / "nope")
+    assert lost.exit_code == 1 and not (tmp_path / "toy").exists()
+    assert nowcast(*arguments, "--start-from", run).exit_code == 0
+    fewer = nowcast(
+        "train", TOY, "--archive", small_archive, "--runs", run.parent, "seed=3", "training.steps=1", "--resume"
+    )
+    assert fewer.exit_code == 1 and "has already done 2 steps" in fewer.output, fewer.output
+
+
+def test_paths_are_paths_whatever_they_look_like(small_archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "A #1").symlink_to(small_archive)
+    done = nowcast("train", TOY, "--archive", tmp_path / "A #1", "--runs", tmp_path, "--set", "training.steps=1", "-q")
+    assert done.exit_code == 0, done.output
+    missing = nowcast("train", TOY, "--archive", "2018", "--runs", tmp_path)
+    assert missing.exit_code == 1 and "2018" in missing.output and "valid string" not in missing.output
+
+
+def test_a_model_is_not_applied_at_another_frame_interval(run: Path, tmp_path: Path) -> None:
+    nowcast("synthesize", tmp_path / "radar", "--days", 1, "--size", 48, "--frames-per-day", 12, "-q")
+    nowcast("ingest", "hko7", tmp_path / "radar", tmp_path / "a", "--interval", 12, "-q")
+    done = nowcast("forecast", run, tmp_path / "a", "-o", tmp_path / "f.nc")
+    assert done.exit_code == 1 and "trained on frames 6 min apart" in done.output, done.output

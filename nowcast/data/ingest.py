@@ -134,7 +134,8 @@ def _refuse_other_source(plan: Preparation, folder: Path, to_do: list[DayJob], f
     if conflict is not None:
         raise NowcastError(
             f"the archive {folder} already holds {conflict.day.day} from {', '.join(plan.stored.sources)}, and "
-            f"{plan.origin.root} has other files for that day; ingest into a new folder, or allow replacing days"
+            f"{plan.origin.root} has other files for that day; ingest into a new folder, or "
+            f"call ingest_hko7(…, replace_days=True) from Python"
         )
 
 

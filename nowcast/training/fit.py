@@ -205,6 +205,7 @@ class Fit:
         content: dict[str, Any] = {
             "experiment": self.run.experiment.plain(),
             "step": self.progress.step,
+            "frame_interval_seconds": self.clips.store.interval,
             "model": _bare(self.model).state_dict(),
         }
         if name == "last":

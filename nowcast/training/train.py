@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nowcast.run import Run
 from nowcast.training.clips import open_archive, training_clips, validation_clips
 from nowcast.training.fit import Fit, Progress
 from nowcast.training.memory import keep_freed_memory
+from nowcast.whole_files import only_writer
 
 MAY_CHANGE = frozenset(
     {
@@ -61,23 +63,26 @@ def train(
     fabric = _fabric(experiment.training)
     if fabric.device.type == "cpu":
         keep_freed_memory()
-    run, saved = _begun(experiment, Path(runs), resume, fabric)
-
     # Weights depend on the seed alone, and the caller's random numbers on us not at all.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         network = EncoderForecaster(experiment.model)
+    begun = resume and (Path(runs) / experiment.name / "checkpoints" / "last.ckpt").exists()
+    if (
+        experiment.start_from is not None and not begun
+    ):  # before a run directory is made: a wrong path must leave none behind
+        start_from(network, Run.open(experiment.start_from).checkpoint(experiment.start_at))
+    run, saved = _begun(experiment, Path(runs), resume, fabric)
     if saved is not None:
         network.load_state_dict(saved["model"])
-    elif experiment.start_from is not None:
-        start_from(network, Run.open(experiment.start_from).checkpoint(experiment.start_at))
 
     model, optimizer = fabric.setup(network, torch.optim.Adam(network.parameters(), experiment.training.learning_rate))
     state = Progress()
     if saved is not None:
         optimizer.load_state_dict(saved["optimizer"])
         state = Progress(**saved["progress"])
-    Fit(run, fabric, model, optimizer, clips, validation, state, progress).finish()
+    with only_writer(run.path) if fabric.is_global_zero else nullcontext():
+        Fit(run, fabric, model, optimizer, clips, validation, state, progress).finish()
     if fabric.world_size > 1:
         # Nobody may leave while another still speaks to it: the other would be aborted.
         fabric.barrier()
@@ -100,10 +105,16 @@ def _begun(experiment: Experiment, runs: Path, resume: bool, fabric: Fabric) -> 
                 f"choose another name"
             )
     run = Run(path, experiment)
+    last = run.checkpoints / "last.ckpt"
+    saved = load_checkpoint(last) if last.exists() else None
+    if saved is not None and saved["step"] > experiment.training.steps:
+        raise NowcastError(
+            f"{path} has already done {saved['step']} steps, training.steps is {experiment.training.steps}; give at "
+            f"least as many, or choose another name"
+        )
     if fabric.is_global_zero:
         run.write_experiment()
-    last = run.checkpoints / "last.ckpt"
-    return run, load_checkpoint(last) if last.exists() else None
+    return run, saved
 
 
 def _fabric(training: TrainingConfig) -> Fabric:
