@@ -202,7 +202,7 @@ def test_days_of_another_source_are_not_overwritten(three_days: Tree, tmp_path: 
     (tmp_path / "third").mkdir()
     other.root = other.root.rename(tmp_path / "third" / "source")
     before = without_reports(archive.path)
-    with pytest.raises(NowcastError, match="already holds 2018-07-22 from .*; ingest into a new folder, or allow"):
+    with pytest.raises(NowcastError, match="already holds 2018-07-22 from .*; ingest into a new folder, or call"):
         other.ingest(archive.path)
     assert without_reports(archive.path) == before
     report, replaced = other.ingest(archive.path, replace_days=True)
