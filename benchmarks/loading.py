@@ -20,10 +20,11 @@ import cv2
 import numpy as np
 import torch
 
-from nowcast.data.archive import Archive
-from nowcast.data.clips import ClipStore
-from nowcast.data.ingest import ingest_hko7
-from nowcast.data.windows import clip_starts, sample_starts
+from nowcast.archive import Archive
+from nowcast.archive.summary import summarize
+from nowcast.clips.store import ClipStore
+from nowcast.clips.windows import clip_starts, sample_starts
+from nowcast.ingestion.ingest import ingest_hko7
 
 LENGTH, OBSERVED = 20, 10
 CROP = {"rows": (164, 284), "columns": (175, 295)}
@@ -87,7 +88,7 @@ def main() -> None:
             ingest_hko7(options.source, path, compression=compression, progress=False)  # type: ignore[arg-type]
             archive = Archive.open(path)
             raw = len(archive.times) * archive.shape[0] * archive.shape[1]
-            print(f"{compression}: {archive.summary()['bytes'] / raw:.3f} of the codes' raw size, flags included")
+            print(f"{compression}: {summarize(archive)['bytes'] / raw:.3f} of the codes' raw size, flags included")
             ways[f"archive {compression}"] = raw_clips(archive, with_flags=False)
             ways[f"archive {compression} and flags"] = raw_clips(archive, with_flags=True)
             if archive.shape[0] >= CROP["rows"][1] and archive.shape[1] >= CROP["columns"][1]:

@@ -9,23 +9,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nowcast.archive import Archive
     from nowcast.config import Experiment
-    from nowcast.data.archive import Archive
-    from nowcast.data.forecast_file import read_forecast, write_forecast
-    from nowcast.data.ingest import ingest, ingest_hko7
-    from nowcast.data.synthetic import synthesize
     from nowcast.demonstration import demo
     from nowcast.description import describe as info
     from nowcast.errors import NowcastError
     from nowcast.evaluation import evaluate
     from nowcast.experiment_file import read_experiment
+    from nowcast.forecast_file import read_forecast, write_forecast
     from nowcast.forecasting import Nowcaster, forecast
+    from nowcast.ingestion.ingest import ingest, ingest_hko7
     from nowcast.run import Run
+    from nowcast.synthetic.synthesize import synthesize
     from nowcast.training import train
     from nowcast.visualization import animate
 
 _ROOMS = {
-    "Archive": "nowcast.data.archive",
+    "Archive": "nowcast.archive.archive",
     "Experiment": "nowcast.config",
     "NowcastError": "nowcast.errors",
     "Nowcaster": "nowcast.forecasting",
@@ -35,13 +35,13 @@ _ROOMS = {
     "evaluate": "nowcast.evaluation",
     "forecast": "nowcast.forecasting",
     "info": "nowcast.description:describe",
-    "ingest": "nowcast.data.ingest",
-    "ingest_hko7": "nowcast.data.ingest",
+    "ingest": "nowcast.ingestion.ingest",
+    "ingest_hko7": "nowcast.ingestion.ingest",
     "read_experiment": "nowcast.experiment_file",
-    "read_forecast": "nowcast.data.forecast_file",
-    "synthesize": "nowcast.data.synthetic",
+    "read_forecast": "nowcast.forecast_file",
+    "synthesize": "nowcast.synthetic.synthesize",
     "train": "nowcast.training",
-    "write_forecast": "nowcast.data.forecast_file",
+    "write_forecast": "nowcast.forecast_file",
 }
 """Public name → module, or module:name where the function is called otherwise at home."""
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nowcast.data.archive import Archive
-from nowcast.data.ingest import ingest_hko7
-from nowcast.data.surroundings import observed_around
-from nowcast.data.synthetic import synthesize
-from nowcast.data.windows import fixed_windows
+from nowcast.archive import Archive
+from nowcast.clips.surroundings import observed_around
+from nowcast.clips.windows import fixed_windows
 from nowcast.errors import NowcastError
 from nowcast.evaluation import evaluate, score_table
 from nowcast.experiment_file import read_experiment, shipped_config
 from nowcast.forecasting import forecast
+from nowcast.ingestion.ingest import ingest_hko7
 from nowcast.report import draw_report
 from nowcast.run import Run
+from nowcast.synthetic.synthesize import synthesize
 from nowcast.training import train
 from nowcast.visualization import animate
 

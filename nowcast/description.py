@@ -26,8 +26,8 @@ def describe(path: str | Path) -> str:
 
 def describe_windows(path: str | Path, observed: int, forecast: int, stride: int = 5, max_missing: int = 2) -> str:
     """How many windows each split of an archive has by the fixed protocol, and how many starts each rule rejects."""
-    from nowcast.data.archive import Archive
-    from nowcast.data.windows import window_report
+    from nowcast.archive import Archive
+    from nowcast.clips.windows import window_report
 
     if observed < 1 or forecast < 1:
         raise NowcastError(
@@ -53,9 +53,10 @@ def _percent(share: float | None) -> str:
 
 
 def _archive(path: Path) -> str:
-    from nowcast.data.archive import Archive
+    from nowcast.archive import Archive
+    from nowcast.archive.summary import summarize
 
-    facts = Archive.open(path).summary()
+    facts = summarize(Archive.open(path))
     splits = ", ".join(f"{n}: {s['days']} days, {s['frames']} frames" for n, s in facts["splits"].items())
     pixel = facts["pixel_metres"]
     return _table(
@@ -79,7 +80,7 @@ def _archive(path: Path) -> str:
 
 def _run(path: Path) -> str:
     from nowcast.run import Run
-    from nowcast.training.journal import read_journal
+    from nowcast.training_log import read_journal
 
     run = Run.open(path)
     experiment, log = run.experiment, read_journal(path)

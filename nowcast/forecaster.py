@@ -39,3 +39,23 @@ class OnlineForecaster(Forecaster, Protocol):
     def adapt(self, seen: RadarSequence) -> None:
         """Learn from a sequence that lies wholly in the past of the next forecast."""
         ...
+
+
+@runtime_checkable
+class EnsembleForecaster(Forecaster, Protocol):
+    """A forecaster with members; called, it gives one deterministic field that it describes in words."""
+
+    def ensemble(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
+        """The members (M, B, lead_steps, 1, H, W), scaled reflectivity, NaN where the forecaster cannot know."""
+        ...
+
+
+@runtime_checkable
+class HistoryForecaster(Forecaster, Protocol):
+    """A forecaster that looks further back than others, to verify the nowcasts that it would have issued.
+
+    It is called with `history_steps` observed frames up to the issue time instead of the window's; frames that do not
+    exist are zero and nowhere valid. It is given nothing after the issue time, so it cannot learn from it.
+    """
+
+    history_steps: int

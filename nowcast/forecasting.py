@@ -13,9 +13,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nowcast.data.archive import Archive
-from nowcast.data.forecast_file import RAIN_RATE, write_forecast
+from nowcast.archive import Archive
 from nowcast.errors import NowcastError
+from nowcast.forecast_file import RAIN_RATE, write_forecast
 from nowcast.forecaster import Forecaster
 from nowcast.models import BASELINES, ModelForecaster, baseline, load_checkpoint, load_model
 from nowcast.run import Run

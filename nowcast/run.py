@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from nowcast.atomic_files import write_text
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
 from nowcast.experiment_file import experiment_from
-from nowcast.whole_files import write_text
 
 CHECKPOINTS = ("best", "last")
 

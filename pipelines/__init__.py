@@ -3,7 +3,7 @@
 A pipeline is arms × seeds, an arm a sequence of phases, a phase an experiment. See docs/results.md.
 """
 
-from pipelines.arms import Arm, Plan, PlannedRun
-from pipelines.study import Study
+from pipelines.engine.arms import Arm, Plan, PlannedRun
+from pipelines.engine.study import Study
 
 __all__ = ["Arm", "Plan", "PlannedRun", "Study"]

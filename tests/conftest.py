@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from radar_tree import Tree
+
+from nowcast.archive import Archive
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,3 +50,23 @@ def small_experiment(small_archive: Path):
         return read_experiment(toy, {"data.archive": str(small_archive), **overrides})
 
     return make
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """An empty source with a static mask."""
+    source = Tree(tmp_path / "source")
+    source.root.mkdir()
+    source.static_mask()
+    return source
+
+
+@pytest.fixture
+def archive(tree: Tree) -> Archive:
+    """Two days of six frames; on the first the slot 00:12 is missing."""
+    tree.day("2018-07-21", 6)
+    tree.path("2018-07-21T00:12").unlink()
+    tree.day("2018-07-22", 6)
+    tree.day_list("train", "20180721, 6.1")
+    tree.day_list("test", "20180722, 1.5")
+    return tree.ingest()[1]

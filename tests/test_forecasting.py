@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 
 from nowcast import Archive, Nowcaster, NowcastError, forecast, read_forecast, train, write_forecast
-from nowcast.data.surroundings import observed_around
+from nowcast.clips.surroundings import observed_around
 from nowcast.run import Run
 
 

@@ -3,14 +3,13 @@
 from nowcast.evaluation.cases import case_fields, choose_cases
 from nowcast.evaluation.files import read_cases, read_scores
 from nowcast.evaluation.online import OnlineModel
-from nowcast.evaluation.protocols import EnsembleForecaster, Windows
+from nowcast.evaluation.protocols import Windows
 from nowcast.evaluation.runs import Adaptation, evaluate
 from nowcast.evaluation.score import compare_forecasters, score_forecasters
 from nowcast.evaluation.table import score_table
 
 __all__ = [
     "Adaptation",
-    "EnsembleForecaster",
     "OnlineModel",
     "Windows",
     "case_fields",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from nowcast.atomic_files import whole_file, write_text
 from nowcast.errors import NowcastError
 from nowcast.evaluation.table import score_table
-from nowcast.whole_files import whole_file, write_text
 
 _TIMES = {"units": "seconds", "dtype": "int64"}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from nowcast.errors import NowcastError
-from nowcast.forecaster import Forecaster, OnlineForecaster
+from nowcast.forecaster import EnsembleForecaster, Forecaster, OnlineForecaster
 from nowcast.sequence import RadarSequence
 
 Times = NDArray[np.datetime64]
@@ -19,19 +19,10 @@ PROTOCOLS = ("fixed", "online")
 
 
 class Clips(Protocol):
-    """Where frames come from; `nowcast.data.clips.ClipStore` is one."""
+    """Where frames come from; `nowcast.clips.store.ClipStore` is one."""
 
     def sequence(self, starts: ArrayLike, observed: int, forecast: int) -> RadarSequence:
         """The clips that start at `starts` (datetime64, B of them)."""
-        ...
-
-
-@runtime_checkable
-class EnsembleForecaster(Forecaster, Protocol):
-    """A forecaster with members; called, it gives their mean."""
-
-    def ensemble(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
-        """The members (M, B, lead_steps, 1, H, W), scaled reflectivity, NaN where the forecaster cannot know."""
         ...
 
 
@@ -41,7 +32,7 @@ class Windows:
 
     Attributes:
         clips: where the frames come from.
-        starts: first frame of every window, datetime64[s], ascending (`nowcast.data.windows.fixed_windows`).
+        starts: first frame of every window, datetime64[s], ascending (`nowcast.clips.windows.fixed_windows`).
         observed, forecast: frames of a window before and after its issue.
         interval: frame interval, timedelta64.
         stride: frames between the windows of an episode; the frames that arrive at a time in the online protocol.

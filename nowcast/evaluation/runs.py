@@ -10,10 +10,10 @@ from typing import Any
 import xarray as xr
 from pydantic import ValidationError
 
+from nowcast.archive import Archive
+from nowcast.clips.store import ClipStore
+from nowcast.clips.windows import fixed_windows
 from nowcast.config import DataConfig, EvaluationConfig
-from nowcast.data.archive import Archive
-from nowcast.data.clips import ClipStore
-from nowcast.data.windows import fixed_windows
 from nowcast.errors import NowcastError
 from nowcast.evaluation.cases import case_fields, choose_cases
 from nowcast.evaluation.comparison import FAMILIES

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nowcast.atomic_files import whole_file
 from nowcast.errors import NowcastError
 from nowcast.models.encoder_forecaster import EncoderForecaster
 from nowcast.run import Run
-from nowcast.whole_files import whole_file
 
 FORMAT = 1
 

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nowcast.models.advection import advect
-from nowcast.models.motion import motion_field
+from nowcast.motion.advection import advect
+from nowcast.motion.optical_flow import motion_field
 from nowcast.units import rain_rate_from_scaled, scaled_from_rain_rate
 
 

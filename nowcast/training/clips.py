@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nowcast.archive import Archive
+from nowcast.clips.store import ClipStore
+from nowcast.clips.windows import clip_starts, fixed_windows, sample_starts
 from nowcast.config import Experiment
-from nowcast.data.archive import Archive
-from nowcast.data.clips import ClipStore
-from nowcast.data.windows import clip_starts, fixed_windows, sample_starts
 from nowcast.errors import NowcastError
 from nowcast.sequence import RadarSequence
 

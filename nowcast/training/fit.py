@@ -22,7 +22,7 @@ from nowcast.models import save_checkpoint
 from nowcast.run import Run
 from nowcast.training.clips import SplitClips, endless_batches
 from nowcast.training.interrupt import Interrupt
-from nowcast.training.journal import Journal
+from nowcast.training_log import Journal
 
 
 @dataclass

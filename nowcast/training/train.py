@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
+from nowcast.atomic_files import only_writer
 from nowcast.config import Experiment, TrainingConfig
 from nowcast.errors import NowcastError
 from nowcast.experiment_file import read_experiment
@@ -20,7 +21,6 @@ from nowcast.run import Run
 from nowcast.training.clips import open_archive, training_clips, validation_clips
 from nowcast.training.fit import Fit, Progress
 from nowcast.training.memory import keep_freed_memory
-from nowcast.whole_files import only_writer
 
 MAY_CHANGE = frozenset(
     {

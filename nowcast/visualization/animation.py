@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nowcast.data.forecast_file import read_forecast
-from nowcast.data.surroundings import observed_around
+from nowcast.clips.surroundings import observed_around
 from nowcast.errors import NowcastError
+from nowcast.forecast_file import read_forecast
 from nowcast.units import HKO7_ZR, ZRRelation
 from nowcast.visualization import film
 from nowcast.visualization.panel import Panel

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from nowcast.atomic_files import whole_file
 from nowcast.visualization import colors
 from nowcast.visualization.canvas import PALETTE, UNSEEN_LINE, Canvas, text_width
 from nowcast.visualization.legend import draw_legend, legend_height
 from nowcast.visualization.panel import Panel
 from nowcast.visualization.scenes import clock, minutes
-from nowcast.whole_files import whole_file
 
 MARGIN, GAP, TITLE, HEADER = 24, 8, 62, 24
 NAMES = 150

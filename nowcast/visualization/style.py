@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from nowcast.atomic_files import whole_file
 from nowcast.visualization import colors
-from nowcast.whole_files import whole_file
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """A second way, beside color, to tell forecasters apart."""

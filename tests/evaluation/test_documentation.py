@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nowcast.data.windows import fixed_windows
+from nowcast.clips.windows import fixed_windows
 from nowcast.evaluation import Windows
 
 PAGE = Path(__file__).parents[2] / "docs" / "verification.md"

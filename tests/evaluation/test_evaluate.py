@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nowcast import NowcastError, evaluate, train
-from nowcast.data.archive import Archive
+from nowcast.archive import Archive
 from nowcast.evaluation import Adaptation, read_cases, read_scores, score_table
 from nowcast.models.persistence import Persistence
 from nowcast.verification import compare

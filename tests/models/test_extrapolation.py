@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from nowcast.forecaster import Forecaster
-from nowcast.models.advection import advect
 from nowcast.models.extrapolation import Extrapolation
-from nowcast.models.motion import motion_field
+from nowcast.motion.advection import advect
+from nowcast.motion.optical_flow import motion_field
 from nowcast.units import rain_rate_from_scaled
 
 

@@ -8,9 +8,9 @@ import xarray as xr
 from scipy import stats
 
 from nowcast.verification.significance import two_sided_p
-from pipelines.comparison import Interval, block_hours_for, compared, over_blocks, over_seeds, verdict
-from pipelines.published import TABLE_3, TABLE_4, TABLE_5, TABLE_8, TABLE_9
-from pipelines.tables import Report, Section, interval_text, mean_and_spread, summary
+from pipelines.engine.comparison import Interval, block_hours_for, compared, over_blocks, over_seeds, verdict
+from pipelines.engine.published import TABLE_3, TABLE_4, TABLE_5, TABLE_8, TABLE_9
+from pipelines.engine.tables import Report, Section, interval_text, mean_and_spread, summary
 
 HOURS = 60
 

@@ -13,11 +13,12 @@ import torch
 from nowcast import NowcastError
 from nowcast.models import load_checkpoint
 from nowcast.training.fit import Fit
-from pipelines import Arm, Study, kdd24_table5
-from pipelines.estimate import described_plan
-from pipelines.execution import _claimed, carry_out, train_one
-from pipelines.origin import TIMING
-from pipelines.scoring import Scorer
+from pipelines import Arm, Study
+from pipelines.engine.estimate import described_plan
+from pipelines.engine.execution import _claimed, carry_out, train_one
+from pipelines.engine.origin import TIMING
+from pipelines.engine.scoring import Scorer
+from pipelines.kdd24 import table5
 
 
 class Killed(Exception):
@@ -32,7 +33,7 @@ def without_timing(folder: Path, output: str | Path) -> str:
 def test_a_killed_pipeline_gives_the_same_tables(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = replace(study, output=tmp_path / "whole", runs=tmp_path / "whole" / "runs")
     parts = replace(study, output=tmp_path / "parts", runs=tmp_path / "parts" / "runs")
-    kdd24_table5.run(whole)
+    table5.run(whole)
 
     step, score, taken = Fit._step, Scorer._write, {"steps": 0, "scored": 0}
 
@@ -53,9 +54,9 @@ def test_a_killed_pipeline_gives_the_same_tables(study: Study, tmp_path: Path, m
         patch.setattr(Scorer, "_write", score_or_die)
         for _ in range(3):
             with pytest.raises(Killed):
-                kdd24_table5.run(parts)
+                table5.run(parts)
             assert not (tmp_path / "parts" / "table5.md").exists()
-        kdd24_table5.run(parts)
+        table5.run(parts)
     assert without_timing(tmp_path / "parts", tmp_path / "parts") == without_timing(
         tmp_path / "whole", tmp_path / "whole"
     )
@@ -68,7 +69,7 @@ def test_finished_runs_are_left_alone(study: Study, monkeypatch: pytest.MonkeyPa
     carry_out(plan, progress=False)
     assert plan.finished(plan.run("base", 0))
     assert "finished" in described_plan(study, plan)
-    monkeypatch.setattr("pipelines.execution.train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("pipelines.engine.execution.train", lambda *_, **__: pytest.fail("trained again"))
     carry_out(plan, progress=False)
 
 

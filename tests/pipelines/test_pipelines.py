@@ -15,19 +15,12 @@ import torch
 from memel import MEmeL
 from nowcast.evaluation import evaluate
 from nowcast.run import Run
-from pipelines import (
-    Study,
-    gate_placement,
-    kdd24_table3,
-    kdd24_table4,
-    kdd24_table5,
-    kdd24_table8,
-    kdd24_table9,
-    monosemanticity,
-)
-from pipelines.scoring import trained_forecaster, validation_error
-from pipelines.tables import Report
-from pipelines.weather_kinds import KINDS, Weather
+from pipelines import Study
+from pipelines.engine.scoring import trained_forecaster, validation_error
+from pipelines.engine.tables import Report
+from pipelines.kdd24 import gate_placement, table3, table4, table5, table8, table9
+from pipelines.neurons import monosemanticity
+from pipelines.neurons.weather_kinds import KINDS, Weather
 
 GRID = {"neurons": (1, 5), "strengths": (1.0, 50.0)}
 
@@ -45,13 +38,13 @@ def check(study: Study, report: Report, command: str) -> None:
 
 
 def test_table5(smoke: Study) -> None:
-    check(smoke, kdd24_table5.run(smoke), "kdd24_table5")
+    check(smoke, table5.run(smoke), "kdd24.table5")
     rows = {row["arm"]: row for row in records(smoke, "table5") if row["score"] == "balanced_mse"}
     assert list(rows) == ["P-Original", "P-MEmeL", "T-Original", "T-MEmeL", "persistence"]
     assert {row["seeds"] for row in rows.values()} == {"2", ""} and rows["T-MEmeL"]["paper"] == "305.96"
 
     # The same number as `nowcast evaluate` gives, of the last checkpoint.
-    plan = smoke.plan(kdd24_table5.arms(smoke))
+    plan = smoke.plan(table5.arms(smoke))
     values = []
     for seed in smoke.seed_list:
         path = plan.path(plan.run("T-MEmeL", seed))
@@ -64,7 +57,7 @@ def test_table5(smoke: Study) -> None:
 
 
 def test_table3_chooses_on_validation(smoke: Study) -> None:
-    check(smoke, kdd24_table3.run(smoke, **GRID), "kdd24_table3")
+    check(smoke, table3.run(smoke, **GRID), "kdd24.table3")
     arms = [row["arm"] for row in records(smoke, "table3") if row["score"] == "balanced_mae"]
     assert arms == ["Original", "Naive (a)", "Naive (b)", "MEmeL", "MEmeL-Tune", "persistence"]
     grid = records(smoke, "table3-grid")
@@ -74,7 +67,7 @@ def test_table3_chooses_on_validation(smoke: Study) -> None:
     errors = [float(row["validation_mean"]) for row in grid]
     assert [int(row["chosen"]) for row in grid] == [int(error == min(errors)) for error in errors]
 
-    plan = smoke.plan(kdd24_table3.arms(smoke, **GRID))
+    plan = smoke.plan(table3.arms(smoke, **GRID))
     run = plan.run("n = 5, Δ = 50", 0)
     scores = evaluate(plan.path(run), "valid", checkpoint="last", output=smoke.output_folder / "valid", cases=False)
     expected = sum(float(scores[e].isel(forecaster=0).mean()) for e in ("balanced_mse", "balanced_mae"))
@@ -82,17 +75,17 @@ def test_table3_chooses_on_validation(smoke: Study) -> None:
 
 
 def test_table4(smoke: Study) -> None:
-    report = kdd24_table4.run(smoke, measured=100)
+    report = table4.run(smoke, measured=100)
     assert "--measured 100" in report.markdown()
     rows = records(smoke, "table4")
     assert [row["method"] for row in rows] == ["Original", "Naive (a)", "Naive (b)", "RD"]
     assert all(int(row["neurons"]) >= 200 for row in rows)
-    assert kdd24_table4.run(smoke, measured=100).markdown() == report.markdown()  # measured once
+    assert table4.run(smoke, measured=100).markdown() == report.markdown()  # measured once
 
 
 def test_table8_inhibits_at_test_time(smoke: Study) -> None:
-    check(smoke, kdd24_table8.run(smoke), "kdd24_table8")
-    plan = smoke.plan(kdd24_table8.arms(smoke))
+    check(smoke, table8.run(smoke), "kdd24.table8")
+    plan = smoke.plan(table8.arms(smoke))
     path = plan.path(plan.run("MEmeL", 0))
     plain, inhibited = trained_forecaster(path), trained_forecaster(path, inhibited=True)
     assert all(m.statistics.begun for m in inhibited.model.modules() if isinstance(m, MEmeL))
@@ -105,7 +98,7 @@ def test_table8_inhibits_at_test_time(smoke: Study) -> None:
 
 
 def test_table9(smoke: Study) -> None:
-    check(smoke, kdd24_table9.run(smoke, **GRID), "kdd24_table9")
+    check(smoke, table9.run(smoke, **GRID), "kdd24.table9")
     rows = {row["test"]: row for row in records(smoke, "table9")}
     assert list(rows) == ["paper", "pairs", "runs", "blocks"]
     assert rows["pairs"]["cases"] == "4" and rows["runs"]["cases"] == "2"
@@ -117,7 +110,7 @@ def test_table9(smoke: Study) -> None:
 def test_gate_placement(study: Study, during: str) -> None:
     short = replace(study, finetune_steps=2, pretrain_steps=2)
     report = gate_placement.run(short, during=during)  # type: ignore[arg-type]
-    check(short, report, "gate_placement")
+    check(short, report, "kdd24.gate_placement")
     arms = [row["arm"] for row in records(short, report.name) if row["score"] == "balanced_mae"]
     assert arms[:6] == ["Original", "candidate", "hidden", "update", "reset", "all"]
     assert arms[6:] == [f"{arm}, channels" for arm in arms[1:6]] + ["persistence"]
@@ -130,7 +123,7 @@ def test_monosemanticity(smoke: Study, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Weather, "kinds", every_other)
     report = monosemanticity.run(smoke, widths=(0.5, 1), least=2)
-    check(smoke, report, "monosemanticity")
+    check(smoke, report, "neurons.monosemanticity")
     neurons, kinds = records(smoke, "monosemanticity"), records(smoke, "monosemanticity-kinds")
     assert [row["arm"] for row in neurons] == ["0.5× Original", "0.5× MEmeL", "1× Original", "1× MEmeL"]
     assert all(0 <= float(row["above_10_mean"]) <= 100 for row in neurons)
@@ -141,14 +134,14 @@ def test_monosemanticity(smoke: Study, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command(smoke: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    kdd24_table5.run(smoke)
+    table5.run(smoke)
     common = ["--archive", str(smoke.archive), "--scale", "smoke", "--output", str(smoke.output)]
     monkeypatch.setattr(sys, "argv", ["x", *common, "--seeds", "2", "--block-hours", "1", "--quiet"])
-    monkeypatch.delitem(sys.modules, "pipelines.kdd24_table5")
-    runpy.run_module("pipelines.kdd24_table5", run_name="__main__")
+    monkeypatch.delitem(sys.modules, "pipelines.kdd24.table5")
+    runpy.run_module("pipelines.kdd24.table5", run_name="__main__")
     assert "# Table 5" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["x", *common, "--seeds", "0,1", "--dry-run"])
-    runpy.run_module("pipelines.kdd24_table5", run_name="__main__")
+    runpy.run_module("pipelines.kdd24.table5", run_name="__main__")
     assert capsys.readouterr().out.count("finished") == 8
 
 
@@ -168,6 +161,6 @@ def test_bad_input_is_one_sentence(
     given = ["--archive", str(smoke.archive), "--scale", "smoke", "--output", str(tmp_path), "--quiet", *arguments]
     monkeypatch.setattr(sys, "argv", ["x", *given])
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(Path(kdd24_table5.__file__)), run_name="__main__")
+        runpy.run_path(str(Path(table5.__file__)), run_name="__main__")
     error = capsys.readouterr().err
     assert stopped.value.code == 1 and said in error and error.count("\n") == 1

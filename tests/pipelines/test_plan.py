@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 
 from nowcast import NowcastError
-from pipelines import Arm, Study, kdd24_table3, kdd24_table4, kdd24_table5, kdd24_table8, kdd24_table9
-from pipelines.estimate import described_plan
-from pipelines.weather_kinds import KINDS
+from pipelines import Arm, Study
+from pipelines.engine.estimate import described_plan
+from pipelines.kdd24 import table3, table4, table5, table8, table9
+from pipelines.neurons.weather_kinds import KINDS
 
 
 def identities(study: Study) -> set[str]:
-    return set(study.plan(kdd24_table5.arms(study)).runs)
+    return set(study.plan(table5.arms(study)).runs)
 
 
 def test_shared_phases_are_one_run(study: Study) -> None:
-    plan = study.plan(kdd24_table5.arms(study))
+    plan = study.plan(table5.arms(study))
     assert len(plan.runs) == 4  # six phases
     assert plan.run("T-MEmeL", 0).parent == plan.run("P-MEmeL", 0).identity
     assert plan.run("T-Original", 0).parent == plan.run("P-Original", 0).identity
@@ -29,7 +30,7 @@ def test_shared_phases_are_one_run(study: Study) -> None:
 
 
 def test_table3_is_one_base_and_28_runs_a_seed(smoke: Study) -> None:
-    arms = kdd24_table3.arms(smoke)
+    arms = table3.arms(smoke)
     plan = smoke.plan(arms)
     assert len(arms) == 4 + 25
     assert len(plan.runs) == 2 * (1 + 3 + 25)  # MEmeL is also the first of the grid
@@ -38,12 +39,12 @@ def test_table3_is_one_base_and_28_runs_a_seed(smoke: Study) -> None:
 
 
 def test_pipelines_share_runs(smoke: Study) -> None:
-    five, three = smoke.plan(kdd24_table5.arms(smoke)), smoke.plan(kdd24_table3.arms(smoke))
+    five, three = smoke.plan(table5.arms(smoke)), smoke.plan(table3.arms(smoke))
     assert five.run("T-Original", 0) == three.run("Original", 0)
     assert five.run("P-Original", 0).identity in three.runs
-    assert smoke.plan(kdd24_table4.arms(smoke)).run("base", 1) == five.run("P-Original", 1)
-    assert smoke.plan(kdd24_table8.arms(smoke)).run("MEmeL", 0) == three.run("MEmeL", 0)
-    assert set(smoke.plan(kdd24_table9.arms(smoke)).runs) < set(three.runs)
+    assert smoke.plan(table4.arms(smoke)).run("base", 1) == five.run("P-Original", 1)
+    assert smoke.plan(table8.arms(smoke)).run("MEmeL", 0) == three.run("MEmeL", 0)
+    assert set(smoke.plan(table9.arms(smoke)).runs) < set(three.runs)
 
 
 def test_what_makes_a_run_another_one(study: Study, tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_bad_studies_are_refused(study: Study, wrong: dict[str, object]) -> None
 
 
 def test_dry_run_trains_nothing(study: Study) -> None:
-    plan = study.plan(kdd24_table5.arms(study))
+    plan = study.plan(table5.arms(study))
     text = described_plan(study, plan)
     assert "4 runs" in text and "estimated time left" in text and text.count("to do") == 4
     assert not plan.folder.exists()

@@ -13,9 +13,9 @@ from memel.diagnostics import Location
 from nowcast.evaluation import Windows
 from nowcast.sequence import RadarSequence
 from nowcast.units import HKO7_SCALE, scaled_from_rain_rate
-from pipelines.findings import share_above
-from pipelines.probing import responding, separation, stand_out
-from pipelines.weather_kinds import CONVECTIVE_DBZ, WindowBatches, thinned, weather_of
+from pipelines.neurons.findings import share_above
+from pipelines.neurons.probing import responding, separation, stand_out
+from pipelines.neurons.weather_kinds import CONVECTIVE_DBZ, WindowBatches, thinned, weather_of
 
 SIZE, FRAMES = 64, 5
 

@@ -20,7 +20,7 @@ from nowcast.losses import balanced_errors
 from nowcast.models import load_checkpoint, load_model
 from nowcast.training.clips import endless_batches, open_archive, training_clips, validation_clips
 from nowcast.training.fit import Fit
-from nowcast.training.journal import read_journal
+from nowcast.training_log import read_journal
 
 MakeExperiment = Callable[..., Experiment]
 MEMEL = {"model.memel": {"late_start": 2, "forget_step": 3}}

@@ -1,0 +1,55 @@
+"""The application, what its commands share, and how they tell what went wrong."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nowcast.errors import NowcastError
+
+app = typer.Typer(
+    name="nowcast",
+    help="Precipitation nowcasting from weather radar: ConvGRU encoder-forecasters with MEmeL. All times are UTC.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ArchiveArgument = Annotated[Path, typer.Argument(help="Archive folder made by `nowcast ingest`.", metavar="ARCHIVE")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes to work with.  [default: all cores]")]
+
+
+def plainly(command: Callable[..., None]) -> Callable[..., None]:
+    """Say what went wrong in one sentence, and exit with 1 (bad input) or 130 (interrupted)."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except NowcastError as error:
+            typer.echo(f"nowcast: {error}", err=True)
+            raise typer.Exit(1) from None
+        except BrokenPipeError:
+            # Whoever read our output has gone (`nowcast info … | head`): nothing left to say.
+            sys.stderr.close()
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            typer.echo(f"nowcast: {error.filename} cannot be read or written ({error.strerror})", err=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            typer.echo(
+                "\nnowcast: interrupted; what was finished is kept (continue a training with --resume)", err=True
+            )
+            raise typer.Exit(130) from None
+
+    return wrapped

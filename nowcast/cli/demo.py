@@ -1,0 +1,31 @@
+"""`nowcast demo`: the whole path on synthetic radar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.app import Quiet, app, plainly
+
+
+@app.command()
+@plainly
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything the demo makes.")] = Path(
+        "demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic radar and of the weights.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Pretraining steps.  [default: from configs/demo.yaml]")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Do the whole path on synthetic radar, in minutes.
+
+    Synthesize, ingest, pretrain with MEmeL, fine-tune plainly, evaluate, forecast, animate.
+    """
+    from nowcast.demonstration import demo as run
+
+    run(output, seed=seed, steps=steps, progress=not quiet)

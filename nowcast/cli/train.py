@@ -1,0 +1,43 @@
+"""`nowcast train`: training and fine-tuning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.app import Quiet, app, plainly
+
+
+@app.command()
+@plainly
+def train(
+    config: Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="CONFIG")],
+    changes: Annotated[list[str] | None, typer.Argument(help="More key=value pairs.", metavar="KEY=VALUE")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one key, such as training.steps=2000.", metavar="KEY=VALUE"),
+    ] = None,
+    archive: Annotated[Path | None, typer.Option(help="Archive to learn from; the same as data.archive.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Run whose weights to begin with (fine-tuning); the same as start_from.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the run directories; this one is RUNS/name.")] = Path("runs"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run exactly where it stopped.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network, or fine-tune one with --start-from."""
+    from nowcast.experiment_file import parse_overrides, read_experiment
+
+    overrides = dict(parse_overrides([*(set_ or []), *(changes or [])]))
+    if archive is not None:
+        overrides["data.archive"] = str(archive)
+    if start_from is not None:
+        overrides["start_from"] = str(start_from)
+    experiment = read_experiment(config, overrides)  # before torch is loaded: a typo is told at once
+
+    from nowcast.training import train as run
+
+    done = run(experiment, runs, resume=resume, progress=not quiet)
+    typer.echo(f"{done.path}: {experiment.training.steps} steps; next: nowcast evaluate {done.path}")

@@ -1,0 +1,1 @@
+"""Where the rain moves, and carrying it along."""

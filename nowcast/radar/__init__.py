@@ -1,0 +1,1 @@
+"""What a frame is: its grid, its time, its flags, and what its pixels add up to."""

@@ -1,0 +1,1 @@
+"""Radar formats: one file each, none of which knows the archive."""

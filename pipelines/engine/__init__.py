@@ -1,0 +1,1 @@
+"""Arms × phases × seeds: planning runs, carrying them out, scoring and comparing them."""

@@ -1,0 +1,1 @@
+"""What single neurons of a trained network answer to."""

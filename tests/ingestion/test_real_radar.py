@@ -1,0 +1,46 @@
+"""The whole of a real radar data set, value by value, where it is at hand."""
+
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from nowcast.archive import Archive
+from nowcast.ingestion.ingest import ingest_hko7
+from nowcast.ingestion.report import IngestReport
+
+
+@pytest.fixture(scope="module")
+def ingested(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[IngestReport, Archive]:
+    folder = tmp_path_factory.mktemp("real") / "archive"
+    report = ingest_hko7(shared_data / "hko7-layout", folder, workers=1, progress=False)
+    return report, Archive.open(folder)
+
+
+def test_one_slot_is_missing_and_nothing_else(ingested: tuple[IngestReport, Archive]):
+    report, archive = ingested
+    assert (report.found, report.written, len(archive.times)) == (723, 723, 723)
+    assert report.missing == ["2018-07-22T06:00:00"]
+    assert not (report.unreadable or report.broken_masks or report.off_grid or report.duplicated or report.stray)
+    frames = {name: split["frames"] for name, split in report.splits.items()}
+    assert frames == {"train": 477, "valid": 139, "test": 107}
+    assert report.masks_computed == 0
+
+
+def test_codes_and_masks_are_the_files(ingested: tuple[IngestReport, Archive], shared_data: Path):
+    archive = ingested[1]
+    root, count = shared_data / "hko7-layout", 0
+    for day in archive.days:
+        times = archive.times[archive.times.astype("datetime64[D]") == day]
+        frames = archive.read(times)
+        for time, codes, flags in zip(times, frames.codes, frames.flags, strict=True):
+            name = time.item().strftime("%Y/%m/%d/RAD%y%m%d%H%M%S")
+            assert (codes == cv2.imread(str(root / f"radarPNG/{name}.png"), cv2.IMREAD_UNCHANGED)).all()
+            usable = np.frombuffer(zlib.decompress((root / f"radarPNG_mask/{name}.mask").read_bytes()), bool)
+            assert ((flags == 1) == usable.reshape(480, 480)).all()
+            count += 1
+    assert count == 723
+    with np.load(root / "hko_data" / "mask_dat.npz") as content:
+        assert (archive.static_mask == (content["exclude_mask"] == 0)).all()
