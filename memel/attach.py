@@ -34,23 +34,24 @@ class Attached(MEmeL):
 def attach(model: nn.Module, layers: str | Iterable[str], *, batch_axis: int = 0, **options: Any) -> dict[str, MEmeL]:
     """Insert a MEmeL after each of the named layers of model; returns them by the layer's name.
 
-    layers: a name as in `model.named_modules()`, a pattern of `*`, `?`, `[…]` (where `*` also crosses dots),
-    or
-        several of either; "" is the model itself. In an nn.Sequential the module sits after the last member.
-    batch_axis: where the layer's output holds the batch; 1 for nn.GRU and its kin without `batch_first`.
-    options: those of MEmeL.
+    Args:
+        layers: a name as in `model.named_modules()`, a pattern of `*`, `?`, `[…]` (`*` also crosses dots), or several
+            of either; "" is the model itself. In an nn.Sequential the module sits after the last member.
+        batch_axis: where the layer's output holds the batch; 1 for nn.GRU and its kin without `batch_first`.
+        options: those of MEmeL.
 
-    A layer that returns a tuple, list or dict has its first tensor inhibited, the rest is left alone:
-    `output` and not `h_n` of nn.GRU, whose recurrence runs inside and is not touched; the attended values of
-    an attention layer. A layer that is called several times (a recurrent cell) has one module that pools all
-    its calls.
+    Raises:
+        ValueError: a pattern matches nothing (the nearest names are given), a layer already has a module, or it is a
+            container that is never called itself.
+        TypeError: when the model is called, if a layer's output holds no tensor.
 
-    The module is a child named `memel` of its layer, called by a forward hook: it moves, copies, saves and
-    trains or evaluates with the model. No existing key of the state dict changes, so plain weights load
-    (strictly) into a model with modules, and `plain_state_dict(model)` loads into a plain one.
+    A layer that returns a tuple, list or dict has its first tensor inhibited; the rest is left alone: `output` and not
+    `h_n` of nn.GRU, whose recurrence runs inside and is not touched; the attended values of an attention layer. A
+    layer that is called several times (a recurrent cell) has one module that pools all its calls.
 
-    ValueError for a pattern that matches nothing (with the nearest names), a layer that already has a module,
-    or a container that is never called itself; TypeError, when called, for an output without a tensor.
+    The module is a child named `memel` of its layer, called by a forward hook: it moves, copies, saves and trains or
+    evaluates with the model. No existing key of the state dict changes, so plain weights load (strictly) into a model
+    with modules, and `plain_state_dict(model)` loads into a plain one.
     """
     found = _find(model, [layers] if isinstance(layers, str) else list(layers))
     for name, layer in found.items():
@@ -85,8 +86,7 @@ def detach(model: nn.Module) -> dict[str, MEmeL]:
 def plain_state_dict(model: nn.Module) -> dict[str, Any]:
     """The state dict of model without the statistics of any MEmeL in it: weights for inference.
 
-    It loads into the same model with, without, or with other MEmeL modules, attached or written into its
-    code.
+    It loads into the same model with, without, or with other MEmeL modules, attached or written into its code.
     """
     prefixes = tuple(f"{name}." if name else "" for name, module in model.named_modules() if isinstance(module, MEmeL))
     return {key: value for key, value in model.state_dict().items() if not key.startswith(prefixes)}
@@ -140,8 +140,7 @@ def _inside_memel(model: nn.Module, name: str) -> bool:
 
 
 def _called(name: str, layer: nn.Module) -> nn.Module:
-    # A child of an nn.Sequential would become one more member of the chain; its last member has the same
-    # output.
+    # A child of an nn.Sequential would become one more member of the chain; its last member has the same output.
     while isinstance(layer, nn.Sequential) and len(layer):
         layer = layer[-1]
     if isinstance(layer, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):

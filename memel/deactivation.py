@@ -12,13 +12,12 @@ CHUNK = 64
 
 
 def monosemantic_scale(z: Tensor, mean: Tensor, variance: Tensor, epsilon: float = 0.0) -> Tensor:
-    """φ(z) = (z - mean)² / (variance + ε · mean of variance over the neurons): Eq. 7 with App. A.2's
-    compensation.
+    """How monosemantic each value is: φ(z) = (z - mean)² / (variance + ε · mean of variance over the neurons).
 
-    z (B, …); mean and variance broadcast to it. Returns φ ≥ 0 of z's shape, in float32 for half inputs,
-    without gradient. A neuron whose denominator is zero (or too small to invert) has never been seen to vary
-    and has no scale yet: its φ is 0, so it is not selected before a neuron that has one. Where z is not
-    finite φ is inf or NaN.
+    Eq. 7 with the compensation of App. A.2. z (B, …); mean and variance broadcast to it. Returns φ ≥ 0 of z's shape,
+    in float32 for half inputs, without gradient. A neuron whose denominator is zero (or too small to invert) has never
+    been seen to vary and has no scale yet: its φ is 0, so it is not selected before a neuron that has one. Where z is
+    not finite φ is inf or NaN.
     """
     with torch.no_grad():
         dtype = torch.promote_types(torch.promote_types(z.dtype, variance.dtype), torch.float32)
@@ -37,9 +36,9 @@ def inverse_variance(variance: Tensor, epsilon: float) -> Tensor:
 def most_monosemantic(scale: Tensor, neurons: int = 1) -> Tensor:
     """Which values of each sample have the largest scale: bool, of the shape of scale, (B, …).
 
-    Exactly `neurons` values of each sample, ties going to the lowest position in logical (row-major) order
-    whatever the strides. A scale that is not finite is never selected, so a sample with too few finite ones
-    has fewer. ValueError if a sample has fewer than `neurons` values.
+    Exactly `neurons` values of each sample, ties going to the lowest position in logical (row-major) order whatever
+    the strides. A scale that is not finite is never selected, so a sample with too few finite ones has fewer.
+    ValueError if a sample has fewer than `neurons` values.
     """
     flat = scale.detach().reshape(scale.shape[0], math.prod(scale.shape[1:]))
     finite = flat.isfinite()
@@ -49,12 +48,12 @@ def most_monosemantic(scale: Tensor, neurons: int = 1) -> Tensor:
 
 
 def deactivate(z: Tensor, mean: Tensor, selected: Tensor, strength: float = 1.0) -> Tensor:
-    """z' = -Δ z + (mean + Δ z)_ng where selected, z elsewhere: value mean, gradient -Δ times the arriving
-    one.
+    """Give selected values their mean, and pass on -Δ times the gradient that arrives there.
 
-    Eq. 10-12, with Δ = `strength`: 1 is Reversed Deactivation, 0 the paper's naive method (a), -1 naive (b).
-    z (B, …); mean and `selected` (bool) broadcast to it. Returns a new tensor of z's shape and dtype. The
-    value is the mean exactly: it is not computed as the difference of two numbers that hold Δ z.
+    Eq. 10-12, z' = -Δ z + (mean + Δ z)_ng where selected and z elsewhere ("ng": no gradient), with Δ = `strength`: 1 is
+    Reversed Deactivation, 0 the paper's naive method (a), -1 naive (b). z (B, …); mean and `selected` (bool) broadcast
+    to it. Returns a new tensor of z's shape and dtype. The value is the mean exactly: it is not computed as the
+    difference of two numbers that hold Δ z.
     """
     if selected.dtype != torch.bool:
         raise ValueError(f"selected is {selected.dtype}, expected bool (True = deactivate this value)")
@@ -65,8 +64,8 @@ def deactivate(z: Tensor, mean: Tensor, selected: Tensor, strength: float = 1.0)
 def largest(scale: Tensor, neurons: int) -> Tensor:
     """Positions, (B, neurons) int64, of the largest entries of scale (B, N); ties go to the lowest position.
 
-    Only chunks whose maximum is among the largest can hold one, so the search is one pass for the maxima and
-    a search in a few chunks. Entries must not be NaN, and not be negative but for -1.
+    Only chunks whose maximum is among the largest can hold one, so the search is one pass for the maxima and a search
+    in a few chunks. Entries must not be NaN, and not be negative but for -1.
     """
     count = scale.shape[1]
     if not 1 <= neurons <= count:
@@ -94,8 +93,8 @@ def _largest(scale: Tensor, neurons: int) -> Tensor:
     if scale.dtype != torch.float32:
         return scale.sort(dim=1, descending=True, stable=True).indices[:, :neurons]
     # The bits of non-negative floats are ordered like the floats (and those of -1 are a negative integer).
-    # With the position below them no two keys are equal, and top-k is exact where a stable sort would take
-    # fifty times longer.
+    # With the position below them no two keys are equal, and top-k is exact where a stable sort would take fifty times
+    # longer.
     last = scale.shape[1] - 1
     bits = scale.contiguous().view(torch.int32).to(torch.int64)
     keys = (bits << 32) + (last - torch.arange(last + 1, device=scale.device))
@@ -105,9 +104,8 @@ def _largest(scale: Tensor, neurons: int) -> Tensor:
 class DeactivateAt(torch.autograd.Function):
     """`deactivate` at a few positions: one copy in forward and one in backward, whatever the layer's size.
 
-    z (B, …), positions (B, n) of neurons, values (B, n), active (B, n) bool, the strength Δ, and whether
-    neurons are channels, in which case `values` fill them. The layout (strides) of z is kept; that of the
-    gradient need not match.
+    z (B, …), positions (B, n) of neurons, values (B, n), active (B, n) bool, the strength Δ, and whether neurons are
+    channels, in which case `values` fill them. The layout (strides) of z is kept; that of the gradient need not match.
     """
 
     generate_vmap_rule = True
@@ -146,8 +144,7 @@ def _change(z: Tensor, positions: Tensor, change, channel: bool) -> Tensor:  # t
     """A copy of z with `change` applied at the positions (B, n), in logical order whatever the strides."""
     batch = z.shape[0]
     if channel or not z.is_contiguous():
-        # A flat position is not an offset in memory here: a channels_last state, or a gradient laid out
-        # differently.
+        # A flat position is not an offset in memory here: a channels_last state, or a gradient laid out differently.
         rows = torch.arange(batch, device=z.device)[:, None]
         index = (rows, positions) if channel else (rows, *torch.unravel_index(positions, z.shape[1:]))
         return z.index_put(index, change(z[index]))

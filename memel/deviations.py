@@ -14,12 +14,12 @@ Neuron = Literal["position", "channel"]
 class Deviations(NamedTuple):
     """A batch around the mean of each neuron, with d = z - mean, in float32 or float64.
 
-    squares: d², (B, neurons), or (B, C, S) with the S positions of a channel.
-    usable: bool (B,), False for a sample that holds a value which is not finite, or too large to square.
-    total, total_squares: Σd and Σd² over the usable samples (and positions), (neurons,).
-    arrived: how many values of each neuron that were: a number, or an int64 scalar where reading it would
-    stop
-        a device or a compiler.
+    Attributes:
+        squares: d², (B, neurons), or (B, C, S) with the S positions of a channel.
+        usable: bool (B,), False for a sample that holds a value which is not finite, or too large to square.
+        total, total_squares: Σd and Σd² over the usable samples (and positions), (neurons,).
+        arrived: how many values of each neuron these sums hold: a number, or an int64 scalar where reading it would
+            stop a device or a compiler.
     """
 
     squares: Tensor
@@ -67,7 +67,6 @@ def _around(rows: Tensor, center: Tensor) -> Tensor:
 def readable(tensor: Tensor) -> bool:
     """Whether Python may read a number of tensor: free on CPU, and it saves the slow general way.
 
-    Elsewhere it would stop the device's queue, and in a compiled graph a number that changes means
-    recompiling.
+    Elsewhere it would stop the device's queue, and in a compiled graph a number that changes means recompiling.
     """
     return not torch.compiler.is_compiling() and tensor.device.type == "cpu"

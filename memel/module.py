@@ -15,45 +15,42 @@ from memel.statistics import Order, RunningMoments
 
 
 class MEmeL(nn.Module):
-    """Monosemanticity-based Emergence Learning, to be placed after any layer; output has the input's shape
-    and dtype.
+    """Monosemanticity-based Emergence Learning, placed after any layer; keeps the shape and dtype of its input.
 
-    For an input z of shape (B, …), every position of one sample is a neuron. In training mode the `neurons`
-    values of each sample with the largest monosemantic scale φ (ties: lowest position) take the value of
-    their running mean, and the gradient that reaches them is passed on multiplied by -`strength`; the batch's
-    unmodified values then enter the running statistics. In evaluation mode the very same tensor object is
-    returned, unless `inhibit_in_eval` (the paper's "-T"), which inhibits with frozen statistics. There are no
-    parameters.
+    For an input z of shape (B, …), every position of one sample is a neuron. In training mode the `neurons` values of
+    each sample with the largest monosemantic scale φ (ties: lowest position) take the value of their running mean, and
+    the gradient that reaches them is passed on multiplied by -`strength`; the batch's unmodified values then enter the
+    running statistics. In evaluation mode the very same tensor object is returned, unless `inhibit_in_eval` (the
+    paper's "-T"), which inhibits with frozen statistics. There are no parameters.
 
-    neurons: how many values of each sample are deactivated, at least 1 and at most the layer's number of
-    neurons.
-    strength: Δ. 1 Reversed Deactivation, 0 naive method (a), -1 naive (b); more inhibits more strongly.
-    forget_step: after so many batches the past weighs as that many batches (Algorithm 1).
-    late_start: so many batches are absorbed before the first value is modified (App. A.2). With 0, nothing
-    can be
-        selected in the first batch all the same, nor before two values have been seen: there is no variance
-        yet.
-    epsilon: share of the layer's mean variance added to every variance (App. A.2).
-    order: "paper" uses the statistics from before the batch, exact Lemma 3.2 for the first `forget_step`
-    batches.
-        "reference" does what the authors' code does: statistics first, so the batch sees itself; batch t > 1
-        weighs the past as min(t, forget_step) batches; values are modified from batch forget_step + 1 on, and
-        `late_start` is not used.
-    neuron: "position", or, as our extension, "channel": one neuron for each index of axis 1, statistics
-    pooled over
-        the batch and all further axes, φ of a channel the mean of φ over its positions, whole channels
-        deactivated.
+    Args:
+        neurons: how many values of each sample are deactivated, from 1 to the layer's number of neurons.
+        strength: Δ. 1 is Reversed Deactivation, 0 the naive method (a), -1 naive (b); more inhibits more strongly.
+        forget_step: after so many batches the past weighs as that many batches (Algorithm 1).
+        late_start: so many batches are absorbed before the first value is modified (App. A.2). With 0, still nothing
+            is selected in the first batch or before two values have been seen: there is no variance yet.
+        epsilon: share of the layer's mean variance that is added to every variance (App. A.2).
+        order: "paper" uses the statistics from before the batch, by Lemma 3.2 exact for the first `forget_step`
+            batches. "reference" does what the authors' code does: statistics first, so the batch sees itself; batch
+            t > 1 weighs the past as min(t, forget_step) batches; values are modified from batch forget_step + 1 on,
+            and `late_start` is not used.
+        inhibit_in_eval: inhibit in evaluation mode as well, with the statistics as they are.
+        neuron: "position", or, as an extension of this package, "channel": one neuron for each index of axis 1,
+            statistics pooled over the batch and all further axes; φ of a channel is the mean of φ over its positions,
+            and whole channels are deactivated.
 
-    A sample that holds a value which is not finite (or whose square is not) passes through unchanged and does
-    not enter the statistics; other samples are treated as ever. Raises ValueError for an option out of range,
-    an input that is not floating point, or one whose shape (after the batch) differs from the inputs before.
+    Raises:
+        ValueError: an option is out of range, an input is not floating point, or its shape (after the batch) differs
+            from that of the inputs before.
 
-    Statistics live in the submodule `statistics` (see RunningMoments) and are float32 at least. Call once for
-    each time step in a recurrent network: a "batch" above is a call. Works with `torch.utils.checkpoint` (a
-    recomputed forward repeats the first one and absorbs nothing) or under `torch.compile`; not with both at
-    once, which stops with a RuntimeError in the backward. `strength` may be changed between steps. Calling
-    the module inside torch.func.grad needs its buffers passed through the transformed function, as
-    BatchNorm's do.
+    A sample that holds a value which is not finite (or whose square is not) passes through unchanged and does not enter
+    the statistics; the other samples are treated as ever.
+
+    Statistics live in the submodule `statistics` (see RunningMoments) and are float32 at least. In a recurrent network
+    call the module once for each time step: a "batch" above is a call. It works with `torch.utils.checkpoint` (a
+    recomputed forward repeats the first one and absorbs nothing) or under `torch.compile`; not with both at once, which
+    stops with a RuntimeError in the backward. `strength` may be changed between steps. Calling the module inside
+    torch.func.grad needs its buffers passed through the transformed function, as BatchNorm's do.
     """
 
     def __init__(
@@ -96,7 +93,7 @@ class MEmeL(nn.Module):
 
     @property
     def order(self) -> Order:
-        """Whose bookkeeping: "paper" or "reference"."""
+        """Whose order of selecting and absorbing: "paper" or "reference"."""
         return self.statistics.order
 
     @property

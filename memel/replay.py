@@ -1,11 +1,10 @@
 """What activation checkpointing needs: a forward that is run again must do what it did the first time.
 
-`torch.utils.checkpoint` drops the activations of a region and runs its forward a second time inside the
-backward. The second run must not absorb the batch again, and must deactivate the same neurons with the same
-means although the statistics have moved on since; otherwise the gradients belong to another function. So the
-first run leaves a record of a few numbers a sample, and the second finds it by a fingerprint of its input.
-The order of calls would not do: regions are run again last to first, the calls inside one first to last, and
-not always all of them.
+`torch.utils.checkpoint` drops the activations of a region and runs its forward a second time inside the backward. The
+second run must not absorb the batch again, and must deactivate the same neurons with the same means although the
+statistics have moved on since; otherwise the gradients belong to another function. So the first run leaves a record of
+a few numbers a sample, and the second finds it by a fingerprint of its input. The order of calls would not do: regions
+are run again last to first, the calls inside one first to last, and not always all of them.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ def may_run_again() -> bool:
 def once(count: Tensor) -> Tensor:
     """A copy of count that a compiled graph cannot compute a second time: RuntimeError inside a backward.
 
-    Compiled code runs without the Python that replays a selection, so a checkpoint around or in it would
-    absorb every batch twice and return the gradient of another function. It had better stop.
+    Compiled code runs without the Python that replays a selection, so a checkpoint around or in it would absorb every
+    batch twice and return the gradient of another function. It had better stop.
     """
     if torch._C._current_graph_task_id() != -1:
         raise RuntimeError(

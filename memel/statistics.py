@@ -18,26 +18,24 @@ Order = Literal["paper", "reference"]
 class RunningMoments(nn.Module):
     """Running mean and unbiased variance of each neuron over the batches absorbed, with forgetting.
 
-    The first `forget_step` batches are absorbed exactly (Lemma 3.2), whatever their sizes: the buffers equal
-    the mean and the unbiased variance of all values so far up to rounding. Sums are taken around the running
-    mean, so an offset of the data costs no more than the rounding of the mean itself, at most an ulp a batch,
-    and its effect on the variance, at most that times a few standard deviations. From then on the past weighs
-    as `forget_step` batches of the present size (Algorithm 1).
+    The first `forget_step` batches are absorbed exactly (Lemma 3.2), whatever their sizes: the buffers equal the mean
+    and the unbiased variance of all values so far up to rounding. Sums are taken around the running mean, so an offset
+    of the data costs no more than the rounding of the mean itself, at most an ulp a batch, and its effect on the
+    variance, at most that times a few standard deviations. From then on the past weighs as `forget_step` batches of
+    the present size (Algorithm 1).
 
-    `order="reference"` keeps the books of the authors' code instead: batch t > 1 meets a past that weighs
+    `order="reference"` weighs batches as the authors' code does instead: batch t > 1 is added to a past that weighs
     min(t, forget_step) batches of the present size, so that the first batch counts twice for a while.
 
-    Buffers: `mean` and `variance`, shape z.shape[1:] or (C,) for `neuron="channel"`, empty until the first
-    batch; `values` and `batches`, int64 scalars, what has been absorbed. `variance` is 0 until two values
-    have been seen. They are float32 (float64 if the module or its first batch is float64), whatever the
-    activations are and whatever `.half()` or `.bfloat16()` is applied to the model. They are saved and
-    restored, also into a fresh module; a state dict without any of them (plain inference weights) loads and
-    leaves them as they are.
+    Buffers: `mean` and `variance`, shape z.shape[1:] or (C,) for `neuron="channel"`, empty until the first batch;
+    `values` and `batches`, int64 scalars, what has been absorbed. `variance` is 0 until two values have been seen.
+    Mean and variance are float32 (float64 if the module or its first batch is float64), whatever the activations are
+    and whatever `.half()` or `.bfloat16()` is applied to the model. All four are saved and restored, also into a fresh
+    module; a state dict without any of them (plain inference weights) loads and leaves them as they are.
 
-    A sample with a value that is not finite, or so large that its square is not, is not absorbed at all; a
-    batch of such samples changes nothing. With torch.distributed initialized, the sums are those of all
-    processes of the default group, which must therefore call together; set `synchronized = False` where
-    processes train apart.
+    A sample with a value that is not finite, or so large that its square is not, is not absorbed at all; a batch of
+    such samples changes nothing. With torch.distributed initialized, the sums are those of all processes of the
+    default group, which must therefore call together; set `synchronized = False` where processes train apart.
     """
 
     mean: Tensor
@@ -100,8 +98,8 @@ class RunningMoments(nn.Module):
 
     def _origin(self, z: Tensor, shape: torch.Size) -> None:
         # While nothing is absorbed `mean` carries no weight and is only the point that sums are taken around.
-        # Zero would lose the digits of data with a large offset, any datum keeps them; the clamp keeps a wild
-        # one harmless.
+        # Zero would lose the digits of data with a large offset, any datum keeps them; the clamp keeps a wild one
+        # harmless.
         dtype = torch.float64 if torch.float64 in (z.dtype, self.mean.dtype) else torch.float32
         with torch.inference_mode(False):
             if z.shape[0] == 0:
@@ -123,7 +121,10 @@ class RunningMoments(nn.Module):
         """Take in a batch already seen from the present mean, in one step of the recursion of Lemma 3.2.
 
         With Σd and Σd² around the old mean, w values of past and b new ones:
-        mean += Σd / (w + b);  variance = ((w - 1) variance + Σd² - (Σd)² / (w + b)) / (w + b - 1),
+
+            mean     += Σd / (w + b)
+            variance  = ((w - 1) variance + Σd² - (Σd)² / (w + b)) / (w + b - 1)
+
         which is Eq. 8-9 with both squares collected: one difference, and that of numbers of the same size.
         """
         total, total_squares, arrived = batch.total, batch.total_squares, batch.arrived
@@ -189,8 +190,7 @@ def _either(condition: bool, yes: int, no: int) -> int:
 def _over_processes(
     total: Tensor, total_squares: Tensor, arrived: int | Tensor, pooled: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    # One message. The count travels as samples, each of `pooled` values: small enough to be exact as a
-    # float32.
+    # One message. The count travels as samples, each of `pooled` values: small enough to be exact as a float32.
     samples = torch.as_tensor(arrived // pooled, dtype=total.dtype, device=total.device)
     message = torch.cat([total, total_squares, samples[None]])
     dist.all_reduce(message)

@@ -22,17 +22,20 @@ def loss_increase(
 ) -> dict[str, float]:
     """Increase of the mean loss, in percent, on each kind of input when one neuron is deactivated.
 
-    layer: a name of `model.named_modules()`; its output, or the first tensor of it, is (B, …).
-    neuron: an index after the batch axis: (3,), (channel, y, x), or (..., 7) for unit 7 at every token.
-    batch_loss: takes one batch, returns the mean loss on it (a scalar tensor).
-    batches: name → batches of that kind, for example {"with": …, "without": …} the feature. Each is gone
-    through
-        up to three times, so generators will not do.
-    value: what the neuron is set to; by default its mean over all batches, the paper's z̄.
+    Args:
+        model: any network.
+        layer: a name of `model.named_modules()`; its output, or the first tensor of it, is (B, …).
+        neuron: an index after the batch axis: (3,), (channel, y, x), or (..., 7) for unit 7 at every token.
+        batch_loss: takes one batch, returns the mean loss on it (a scalar tensor).
+        batches: name → batches of that kind, for example {"with": …, "without": …} the feature. Each is gone through
+            up to three times, so generators will not do.
+        value: what the neuron is set to; by default its mean over all batches, the paper's z̄.
 
-    A monosemantic neuron raises the loss on the inputs that hold its feature and leaves the others as they
-    were. Runs in evaluation mode, without gradients; the modes of all modules are restored. ValueError for no
-    batches.
+    Raises:
+        ValueError: a kind has no batches, or batch_loss never calls the layer.
+
+    A monosemantic neuron raises the loss on the inputs that hold its feature and leaves the others as they were. Runs
+    in evaluation mode, without gradients; the modes of all modules are restored.
     """
     modes = [(module, module.training) for module in model.modules()]
     target = model.get_submodule(layer)
@@ -68,11 +71,11 @@ def _mean_loss(kind: str, batch_loss: Callable[[Any], Tensor], batches: Iterable
 
 
 def _mean_value(target: nn.Module, index: Any, batch_loss: Callable[[Any], Tensor], batches: Any) -> float:
-    seen: list[tuple[Tensor, int]] = []
+    sums: list[tuple[Tensor, int]] = []
 
     def look(z: Tensor) -> Tensor:
         chosen = z[index].double()
-        seen.append((chosen.sum(), chosen.numel()))
+        sums.append((chosen.sum(), chosen.numel()))
         return z
 
     handle = target.register_forward_hook(lambda _, __, output: change_first_tensor(output, look))
@@ -82,6 +85,6 @@ def _mean_value(target: nn.Module, index: Any, batch_loss: Callable[[Any], Tenso
                 batch_loss(batch)
     finally:
         handle.remove()
-    if not seen:
+    if not sums:
         raise ValueError(f"the layer ({type(target).__name__}) was never called by batch_loss")
-    return (sum(total for total, _ in seen) / sum(count for _, count in seen)).item()  # type: ignore[union-attr]
+    return (sum(total for total, _ in sums) / sum(count for _, count in sums)).item()  # type: ignore[union-attr]

@@ -19,9 +19,11 @@ from memel.replay import Replay, Selection
 class InhibitionEffect:
     """Selected neurons before and after one optimizer step, one entry for each sample, call and neuron.
 
-    value z and value_after z*: what the layer returned for the same input before and after the step.
-    scale φ(z) and scale_after φ(z*): with the same statistics for both. All 1-D, float32 or float64, of one
-    length.
+    Attributes:
+        value, value_after: z and z*, what the layer returned for the same input before and after the step.
+        scale, scale_after: φ(z) and φ(z*), with the same statistics for both.
+
+    All are 1-D, float32 or float64, of one length.
     """
 
     value: Tensor
@@ -46,8 +48,10 @@ class InhibitionEffect:
 
     @property
     def total_update_ratio(self) -> float:
-        """Table 4's Average Total Update Ratio in percent, likewise. A few z near 0 can dominate it: see the
-        median of `total_update_ratios` beside it."""
+        """Table 4's Average Total Update Ratio in percent, over the neurons where it is finite; NaN for none.
+
+        A few z near 0 can dominate it: see the median of `total_update_ratios` beside it.
+        """
         return _finite_mean(self.total_update_ratios)
 
     def __len__(self) -> int:
@@ -73,25 +77,27 @@ def inhibition_effect(
 ) -> dict[str, InhibitionEffect]:
     """Take one training step on a batch, feed the batch again, and compare the neurons that were selected.
 
-    model: in training mode, with MEmeL modules that are past their late start (else nothing is selected, and
-    the
-        effects are empty). A module may be called any number of times, as in a recurrent network.
-    batch_loss: runs the model on the batch and returns the loss, a scalar tensor; the same batch at each
-    call.
-    optimizer: takes the step.
-    strength: used by all modules instead of theirs: 1 RD, 0 naive (a), -1 naive (b), other numbers their Δ.
-    None
-        is Table 4's "Original": the same neurons are selected and none is modified.
-    restore: put parameters, buffers, optimizer, gradients and random state back as they were. With False the
-    step
-        stays taken, as in training; the second pass leaves no trace in any case.
-    before_step: called between backward and step, for example to clip gradients.
+    Args:
+        model: in training mode, with MEmeL modules that are past their late start (else nothing is selected, and the
+            effects are empty). A module may be called any number of times, as in a recurrent network.
+        batch_loss: runs the model on the batch and returns the loss, a scalar tensor; the same batch at each call.
+        optimizer: takes the step.
+        strength: used by all modules instead of theirs: 1 is Reversed Deactivation, 0 naive (a), -1 naive (b), any
+            other number its Δ. None is Table 4's "Original": the same neurons are selected and none is modified.
+        restore: put parameters, buffers, optimizer, gradients and random state back as they were. With False the step
+            stays taken, as in training; the second pass leaves no trace in any case.
+        before_step: called between backward and step, for example to clip gradients.
 
-    Returns the effect for each module by name. In the second pass every call repeats the selection and the
-    means of the first, and so do random numbers (dropout), so that the optimizer step is all that differs:
-    otherwise z* of a deeper layer or a later call would also answer to another choice of neurons before it.
-    ValueError if the model has no MEmeL or one is in evaluation mode; RuntimeError if the passes differ in
-    their calls.
+    Returns:
+        The effect for each module by name.
+
+    Raises:
+        ValueError: the model has no MEmeL, or one is in evaluation mode.
+        RuntimeError: the two passes differ in their calls.
+
+    In the second pass every call repeats the selection and the means of the first, and so do random numbers (dropout),
+    so that the optimizer step is all that differs: otherwise z* of a deeper layer or a later call would also answer to
+    another choice of neurons before it.
     """
     modules = {name: module for name, module in model.named_modules() if isinstance(module, MEmeL)}
     if not modules or not all(module.training for module in modules.values()):

@@ -19,9 +19,10 @@ LOG_EDGES = torch.linspace(-6, 6, 121)
 class Location:
     """One layer under watch.
 
-    times_selected: int64, (neurons,): how often each was among the most monosemantic of a sample.
-    samples: how many samples were selected from (once the late start is over).
-    histogram: int64, counts of φ below, between and above `edges`, over all neurons of these samples.
+    Attributes:
+        times_selected: int64 (neurons,), how often each was among the most monosemantic of a sample.
+        samples: how many samples were selected from (once the late start is over).
+        histogram: int64, counts of φ below, between and above `edges`, over all neurons of these samples.
     """
 
     times_selected: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
@@ -67,9 +68,9 @@ class Location:
 def watch(model: nn.Module) -> Iterator[dict[str, Location]]:
     """Watch every MEmeL in model while the block runs; yields a Location for each by name.
 
-    In training mode the modules work as ever. In evaluation mode they select by their frozen statistics and
-    change nothing (unless `inhibit_in_eval`), so that a trained network can be surveyed on any data.
-    ValueError if the model has no MEmeL.
+    In training mode the modules work as ever. In evaluation mode they select by their frozen statistics and change
+    nothing (unless `inhibit_in_eval`), so that a trained network can be surveyed on any data. ValueError if the model
+    has no MEmeL.
     """
     modules = {name: module for name, module in model.named_modules() if isinstance(module, MEmeL)}
     if not modules:
