@@ -1,4 +1,4 @@
-"""An animated nowcast: observed, nowcast and persistence side by side, from the observed past through every lead."""
+"""An animated nowcast: observed, nowcast and a rival side by side, from the observed past through every lead."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def animate(
     path: str | Path,
     observed: xr.Dataset | str | Path | None = None,
     *,
+    beside: xr.Dataset | str | Path | None = None,
     issue_time: np.datetime64 | str | None = None,
     past_minutes: int = 60,
     frames_per_second: float = 6.0,
@@ -31,10 +32,11 @@ def animate(
 ) -> Path:
     """Animate a nowcast; the suffix of `path` chooses .gif, .webp, .apng, .png (a series of frames) or .mp4.
 
-    With observed frames three panels run in step: observed | nowcast | persistence. The observed past plays in all
-    three, since it is what both forecasts were given; then the lead times run, and the last one stays a while.
-    Persistence is the last observed frame. Where the future is not observed, the observed panel says so. Places the
-    radar never sees are hatched gray, places the forecaster cannot know (NaN) are sand, dry ground is near-white.
+    With observed frames three panels run in step: observed | nowcast | another nowcast, or persistence. The observed
+    past plays in all three, with "input" over the frames that the nowcast was given; then the lead times run, and the
+    last one stays a while. Persistence is the last observed frame. Where the future is not observed, the observed
+    panel says so. Places the radar never sees are hatched gray, places the forecaster cannot know (NaN) are sand, dry
+    ground is near-white.
 
     Args:
         nowcast: rain_rate(issue_time, lead_time, y, x) in mm/h as `Nowcaster` gives it; static_mask(y, x) bool, True =
@@ -44,6 +46,8 @@ def animate(
         observed: what `Archive.dataset(times)` gives, reflectivity(time, y, x) in dBZ with flags valid (0 = unseen);
             the past and, where there is one, the verifying future; or an archive folder to take that from. Without it
             the frames in `nowcast` are shown.
+        beside: another nowcast of the same issue time, lead times and grid, or its file, for the third panel; None
+            shows persistence there.
         issue_time: which nowcast to show, UTC; the latest by default.
         past_minutes: how much of the observed past to show, minutes.
         frames_per_second: speed.
@@ -64,7 +68,10 @@ def animate(
             f"frames_per_second is {frames_per_second} and pause_seconds {pause_seconds}; expected > 0 and ≥ 0"
         )
     past = np.timedelta64(past_minutes * 60, "s")
-    story = scenes(chosen, issued, observations(chosen, observed, issued, past, zr), past)
+    if isinstance(beside, (str, Path)):
+        beside = read_forecast(beside)
+    rival = None if beside is None else _chosen(beside, issued)[0]
+    story = scenes(chosen, issued, observations(chosen, observed, issued, past, zr), past, rival)
     shape = (chosen.sizes["y"], chosen.sizes["x"])
     pictures = [picture for scene in story for picture in scene.pictures.values()]
     unknown = any(
@@ -73,6 +80,8 @@ def animate(
     )
     unseen = any(p.seen is not None and not p.seen.all() for p in pictures)
     names = {"observed": "Observed", "nowcast": _model_name(chosen), "persistence": "Persistence"}
+    if rival is not None:
+        names["beside"] = _model_name(rival).removeprefix("Nowcast · ").capitalize()
     stage = Stage(
         story,
         Panel(shape, panel_size, _kilometers(chosen)),

@@ -174,8 +174,13 @@ def scenes(
     issue_time: np.datetime64,
     seen_by: Observations | None,
     past: np.timedelta64,
+    beside: xr.Dataset | None = None,
 ) -> list[Scene]:
-    """Every frame of the animation of one issue time; `nowcast` holds rain_rate(lead_time, y, x)."""
+    """Every frame of the animation of one issue time; `nowcast` holds rain_rate(lead_time, y, x).
+
+    The third panel shows `beside`, another nowcast of the same issue time and grid, or the persistence of the last
+    observed frame. A past frame is called "input" only where `nowcast` names it among its `observed_time`.
+    """
     rate = nowcast["rain_rate"].transpose("lead_time", "y", "x").values.astype(np.float32)
     leads = nowcast["lead_time"].values.astype("timedelta64[s]")
     seen = np.ones(rate.shape[1:], bool)
@@ -189,20 +194,36 @@ def scenes(
             for lead, field in zip(leads, rate, strict=True)
         ]
     known = seen_by.times[seen_by.times <= issue_time]
+    third = "persistence" if beside is None else "beside"
+    inputs = seconds(nowcast["observed_time"].values) if "observed_time" in nowcast.coords else np.array([issue_time])
     story = []
     for time in past_times(known, issue_time, past):
         frame = seen_by.picture(time, issue_time, f"observed {clock(time)}")
-        given = Picture(f"input {clock(time)}" * bool(frame.status), frame.rain_rate, frame.seen, frame.message)
-        story.append(Scene(time, time - issue_time, {"observed": frame, "nowcast": given, "persistence": given}))
+        word = "input" if time in inputs else "observed"
+        given = Picture(f"{word} {clock(time)}" * bool(frame.status), frame.rain_rate, frame.seen, frame.message)
+        story.append(Scene(time, time - issue_time, {"observed": frame, "nowcast": given, third: given}))
     persistence = Picture("", None, seen, "no observed frame")
     if len(known):
         persistence = seen_by.picture(known[-1], issue_time, f"stays at {clock(known[-1])}")
-    for lead, field in zip(leads, rate, strict=True):
+    rivals = [persistence] * len(leads)
+    if beside is not None:
+        fields = zip(leads, _rival(beside, nowcast), strict=True)
+        rivals = [Picture(f"+{minutes(lead)} min", field, seen) for lead, field in fields]
+    for lead, field, rival in zip(leads, rate, rivals, strict=True):
         time = issue_time + lead
         pictures = {
             "observed": seen_by.picture(time, issue_time, f"observed {clock(time)}"),
             "nowcast": Picture(f"+{minutes(lead)} min", field, seen),
-            "persistence": persistence,
+            third: rival,
         }
         story.append(Scene(time, lead, pictures))
     return story
+
+
+def _rival(beside: xr.Dataset, nowcast: xr.Dataset) -> NDArray[np.float32]:
+    """Rain rates (lead_time, y, x) of another nowcast; NowcastError unless it has the leads and grid of the first."""
+    field = beside["rain_rate"].transpose("lead_time", "y", "x")
+    for name in ("lead_time", "y", "x"):
+        if field.sizes[name] != nowcast.sizes[name] or (beside[name].values != nowcast[name].values).any():
+            raise NowcastError(f"The nowcasts to show side by side differ in their {name}; make both from one archive")
+    return np.asarray(field.values, np.float32)

@@ -14,6 +14,7 @@ from walking_square import ISSUE, RATE, SIZE, nowcast, observed, walking_square
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_ZR
 from nowcast.visualization import animate, colors
+from nowcast.visualization.scenes import observations, scenes
 
 SCALE = 10
 """40 pixels are drawn in 400."""
@@ -53,6 +54,27 @@ def test_persistence_is_the_last_observed_frame_at_every_lead(tmp_path):
     assert (raining(last) == (walking_square(8) > 0)).all()
     for frame in frames[5:]:
         assert (raining(panel(frame, 2)) == (walking_square(8) > 0)).all()
+
+
+def test_another_nowcast_takes_the_third_panel(tmp_path):
+    rival = nowcast()
+    rival["rain_rate"][0] = np.stack([walking_square(10 + 3 * lead) for lead in (1, 2, 3)])
+    rival.attrs["model_run"] = "extrapolation"
+    frames = frames_of(animate(nowcast(), tmp_path / "a.gif", observed(), beside=rival))
+    for lead in (1, 2, 3):
+        assert (raining(panel(frames[4 + lead], 1)) == (walking_square(10 + lead) > 0)).all()
+        assert (raining(panel(frames[4 + lead], 2)) == (walking_square(10 + 3 * lead) > 0)).all()
+    with pytest.raises(NowcastError, match="differ in their lead_time"):
+        animate(nowcast(), tmp_path / "a.gif", observed(), beside=rival.isel(lead_time=[0]))
+
+
+def test_only_what_the_nowcast_was_given_is_called_input():
+    shown = nowcast(observed_time=ISSUE + np.array([-1, 0]) * np.timedelta64(360, "s"))
+    past = np.timedelta64(3600, "s")
+    one = shown.set_coords("observed_time").isel(issue_time=0)
+    told = scenes(one, ISSUE, observations(one, observed(), ISSUE, past), past)
+    words = [scene.pictures["nowcast"].status.split()[0] for scene in told if scene.past]
+    assert words == ["observed", "observed", "observed", "input", "input"]
 
 
 def test_all_panels_play_the_observed_past(tmp_path):
