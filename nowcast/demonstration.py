@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from nowcast.archive import Archive
+from nowcast.clips.split_windows import window_starts
 from nowcast.clips.surroundings import observed_around
-from nowcast.clips.windows import fixed_windows
+from nowcast.config import EvaluationConfig
 from nowcast.errors import NowcastError
 from nowcast.evaluation import evaluate, score_table
 from nowcast.experiment_file import read_experiment, shipped_config
@@ -99,8 +100,7 @@ def demo(output: str | Path = "demo", *, seed: int = 0, steps: int | None = None
 def _rainiest(archive: Archive, run: Run) -> np.datetime64:
     """Issue time of the test window with the most echo, both before and after it."""
     data = run.experiment.data
-    times = archive.split_times("test")
-    starts = fixed_windows(times, data.observed, data.forecast, 3, 0, archive.interval)
+    starts = window_starts(archive, "test", data, EvaluationConfig(stride=3, max_missing=0))
     if len(starts) == 0:
         raise NowcastError(f"{archive.path} has no test window without a gap; choose another seed")
     lengths = archive.interval * np.arange(data.observed + data.forecast)

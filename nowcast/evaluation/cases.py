@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nowcast.evaluation.protocols import PROTOCOLS, Issued, Windows, issue
+from nowcast.clips.split_windows import Windows
+from nowcast.evaluation.protocols import PROTOCOLS, Issued, issue
 from nowcast.forecaster import Forecaster
 from nowcast.units import rain_rate_from_scaled
 from nowcast.verification.categorical import csi
@@ -105,8 +106,7 @@ def _only(windows: Windows, issue_times: NDArray[np.datetime64], protocol: str) 
         parts = [episode[episode <= starts[np.isin(starts, episode)].max()]
                  for episode in windows.episodes() if np.isin(starts, episode).any()]  # fmt: skip
         starts = np.concatenate(parts)
-    chosen = windows.starts[np.isin(windows.starts, starts)]
-    return Windows(windows.clips, chosen, windows.observed, windows.forecast, windows.interval, windows.stride)
+    return windows.only(windows.starts[np.isin(windows.starts, starts)])
 
 
 def _rates(frames: object) -> NDArray[np.float32]:

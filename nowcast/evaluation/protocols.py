@@ -4,57 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from nowcast.clips.split_windows import Windows
 from nowcast.errors import NowcastError
-from nowcast.forecaster import EnsembleForecaster, Forecaster, OnlineForecaster
+from nowcast.forecaster import EnsembleForecaster, Forecaster, HistoryForecaster, OnlineForecaster
+from nowcast.radar.times import Times
 from nowcast.sequence import RadarSequence
 
-Times = NDArray[np.datetime64]
 PROTOCOLS = ("fixed", "online")
-
-
-class Clips(Protocol):
-    """Where frames come from; `nowcast.clips.store.ClipStore` is one."""
-
-    def sequence(self, starts: ArrayLike, observed: int, forecast: int) -> RadarSequence:
-        """The clips that start at `starts` (datetime64, B of them)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Windows:
-    """The windows of an evaluation.
-
-    Attributes:
-        clips: where the frames come from.
-        starts: first frame of every window, datetime64[s], ascending (`nowcast.clips.windows.fixed_windows`).
-        observed, forecast: frames of a window before and after its issue.
-        interval: frame interval, timedelta64.
-        stride: frames between the windows of an episode; the frames that arrive at a time in the online protocol.
-    """
-
-    clips: Clips
-    starts: Times
-    observed: int
-    forecast: int
-    interval: np.timedelta64
-    stride: int = 5
-
-    def issue_times(self, starts: Times) -> Times:
-        """Time of the last observed frame of windows."""
-        return np.asarray(starts + (self.observed - 1) * self.interval, "datetime64[s]")
-
-    def episodes(self) -> list[Times]:
-        """Runs of windows `stride` frames apart; a gap in the data begins a new one."""
-        if not len(self.starts):
-            return []
-        breaks = np.flatnonzero(np.diff(self.starts) != self.stride * self.interval) + 1
-        return np.split(self.starts, breaks)
 
 
 @dataclass(frozen=True)
@@ -111,15 +71,22 @@ def _episode(
 
 
 def _forecast(forecasters: Mapping[str, Forecaster], windows: Windows, starts: Times, ensembles: bool) -> Issued:
-    sequence = windows.clips.sequence(starts, windows.observed, windows.forecast)
+    sequence = windows.sequence(starts)
     forecasts = {}
     for name, forecaster in forecasters.items():
         members = ensembles and isinstance(forecaster, EnsembleForecaster)
         call = forecaster.ensemble if members else forecaster  # type: ignore[attr-defined]
-        made = call(sequence.observed.clone(), sequence.observed_valid.clone(), windows.forecast)
+        made = call(*_given(forecaster, windows, starts, sequence), windows.forecast)
         made = made.detach().to(sequence.observed.device)
         expected = tuple(sequence.observation.shape)
         if tuple(made.shape[1:] if members else made.shape) != expected:
             raise NowcastError(f"{name} forecast the shape {tuple(made.shape)}, expected (B, T, 1, H, W) = {expected}")
         forecasts[name] = made
     return Issued(starts, sequence, forecasts)
+
+
+def _given(forecaster: Forecaster, windows: Windows, starts: Times, sequence: RadarSequence) -> tuple[Tensor, Tensor]:
+    """Observed frames and where they are valid, as far back as the forecaster wants them."""
+    if isinstance(forecaster, HistoryForecaster):
+        return windows.history(starts, forecaster.history_steps)
+    return sequence.observed.clone(), sequence.observed_valid.clone()

@@ -11,15 +11,13 @@ import xarray as xr
 from pydantic import ValidationError
 
 from nowcast.archive import Archive
-from nowcast.clips.store import ClipStore
-from nowcast.clips.windows import fixed_windows
+from nowcast.clips.split_windows import windows_of
 from nowcast.config import DataConfig, EvaluationConfig
 from nowcast.errors import NowcastError
 from nowcast.evaluation.cases import case_fields, choose_cases
 from nowcast.evaluation.comparison import FAMILIES
 from nowcast.evaluation.files import make_writable, write_cases, write_scores
 from nowcast.evaluation.online import OnlineModel
-from nowcast.evaluation.protocols import Windows
 from nowcast.evaluation.score import score_forecasters
 from nowcast.experiment_file import complaints
 from nowcast.forecaster import Forecaster
@@ -107,23 +105,13 @@ def evaluate(
     data = _agreed(runs, {"observed": observed, "forecast": forecast, "rows": rows, "columns": columns, "masks": masks})
     rules = _window_rules(runs, stride, max_missing, batch_size)
     source = _archive(archive, runs)
-    times = source.split_times(split)
-    starts = fixed_windows(times, data.observed, data.forecast, rules.stride, rules.max_missing, source.interval)
-    if not len(starts):
-        raise NowcastError(
-            f"{source.path} has no window of {data.observed} + {data.forecast} frames in its {split} split of "
-            f"{len(times)} frames; ingest more days, or lower --observed or --forecast"
-        )
+    windows = windows_of(source, split, data, rules)
     everyone = {
         name: _network(entry, checkpoint, device, protocol, adaptation or Adaptation())
         if isinstance(entry, Run)
         else entry
         for name, entry in entries.items()
     }
-    clips = ClipStore.from_archive(
-        source, times, data.rows, data.columns, masks=data.masks, in_memory=data.in_memory, memory_gib=data.memory_gib
-    )
-    windows = Windows(clips, starts, data.observed, data.forecast, source.interval, rules.stride)
     scores = score_forecasters(
         everyone, windows, protocol=protocol, thresholds=thresholds, families=families, unknown=unknown,
         score_rows=score_rows, score_columns=score_columns, batch_size=rules.batch_size, progress=progress,

@@ -8,10 +8,11 @@ import xarray as xr
 from torch import Tensor
 from tqdm import tqdm
 
+from nowcast.clips.split_windows import Windows
 from nowcast.errors import NowcastError
 from nowcast.evaluation.comparison import FAMILIES, Comparison
 from nowcast.evaluation.online import OnlineModel
-from nowcast.evaluation.protocols import Windows, issue
+from nowcast.evaluation.protocols import issue
 from nowcast.evaluation.unknown import settle
 from nowcast.forecaster import Forecaster
 from nowcast.models import ModelForecaster

@@ -15,12 +15,14 @@ from torch import nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from nowcast.clips.split_windows import Windows
 from nowcast.config import TrainingConfig
 from nowcast.errors import NowcastError
 from nowcast.losses import BalancedLoss, balanced_errors
 from nowcast.models import save_checkpoint
+from nowcast.radar.times import interval_seconds
 from nowcast.run import Run
-from nowcast.training.clips import SplitClips, endless_batches
+from nowcast.training.clips import endless_batches
 from nowcast.training.interrupt import Interrupt
 from nowcast.training_log import Journal
 
@@ -54,8 +56,8 @@ class Fit:
         fabric: Fabric,
         model: nn.Module,
         optimizer: Optimizer,
-        train: SplitClips,
-        validation: SplitClips | None,
+        train: Windows,
+        validation: Windows | None,
         progress: Progress,
         show: bool,
     ) -> None:
@@ -158,12 +160,12 @@ class Fit:
         return True
 
     @torch.no_grad()
-    def _validation_errors(self, validation: SplitClips, interrupt: Interrupt) -> tuple[float, float] | None:
+    def _validation_errors(self, validation: Windows, interrupt: Interrupt) -> tuple[float, float] | None:
         """B-MSE and B-MAE over all windows of the validation split; None when interrupted on the way."""
         self.model.eval()
         total, count = torch.zeros(2, dtype=torch.float64), 0
         try:
-            for number, batch in enumerate(validation.batches(self.run.experiment.evaluation.batch_size)):
+            for number, batch in enumerate(validation):
                 if interrupt.asked:
                     return None
                 if number % self.fabric.world_size != self.fabric.global_rank:
@@ -205,7 +207,7 @@ class Fit:
         content: dict[str, Any] = {
             "experiment": self.run.experiment.plain(),
             "step": self.progress.step,
-            "frame_interval_seconds": self.clips.store.interval,
+            "frame_interval_seconds": interval_seconds(self.clips.interval),
             "model": _bare(self.model).state_dict(),
         }
         if name == "last":

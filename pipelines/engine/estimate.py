@@ -6,12 +6,11 @@ import time
 
 import torch
 
-from nowcast.clips.windows import fixed_windows
+from nowcast.clips.split_windows import window_starts
 from nowcast.config import Experiment
 from nowcast.evaluation.table import markdown_table
 from nowcast.losses import BalancedLoss
 from nowcast.models import EncoderForecaster
-from nowcast.radar.times import Times
 from nowcast.training_log import read_journal
 from pipelines.engine.arms import Plan, PlannedRun
 from pipelines.engine.cores import device_of, threads_of_a_job
@@ -101,9 +100,7 @@ def _seconds(study: Study, run: PlannedRun, rate: float) -> float:
 def _windows(study: Study, experiment: Experiment, split: str) -> int:
     if split not in study.data.splits:
         return 0
-    times: Times = study.data.split_times(split)
-    data, rules = experiment.data, experiment.evaluation
-    return len(fixed_windows(times, data.observed, data.forecast, rules.stride, rules.max_missing, study.data.interval))
+    return len(window_starts(study.data, split, experiment.data, experiment.evaluation))
 
 
 def _kind(experiment: Experiment) -> str:

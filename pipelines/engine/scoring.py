@@ -10,10 +10,9 @@ import xarray as xr
 
 from memel import MEmeL
 from nowcast.archive import Archive
-from nowcast.clips.store import ClipStore
-from nowcast.clips.windows import fixed_windows
+from nowcast.clips.split_windows import Windows, windows_of
 from nowcast.errors import NowcastError
-from nowcast.evaluation import Windows, read_scores, score_forecasters
+from nowcast.evaluation import read_scores, score_forecasters
 from nowcast.evaluation.files import write_scores
 from nowcast.forecaster import Forecaster
 from nowcast.models import ModelForecaster, load_model
@@ -65,17 +64,7 @@ class Scorer:
         data, rules = run.experiment.data, run.experiment.evaluation
         key = f"{data!r}{rules!r}"
         if key not in self._windows:
-            times = self.archive.split_times(self.split)
-            interval = self.archive.interval
-            starts = fixed_windows(times, data.observed, data.forecast, rules.stride, rules.max_missing, interval)
-            if not len(starts):
-                raise NowcastError(
-                    f"{self.archive.path} has no window of {data.observed} + {data.forecast} frames in its "
-                    f"{self.split} split of {len(times)} frames; ingest more days"
-                )
-            clips = ClipStore.from_archive(self.archive, times, data.rows, data.columns, data.masks, data.in_memory,
-                                           data.memory_gib)  # fmt: skip
-            self._windows[key] = Windows(clips, starts, data.observed, data.forecast, interval, rules.stride)
+            self._windows[key] = windows_of(self.archive, self.split, data, rules)
         return self._windows[key]
 
     def _write(self, forecaster: Forecaster, run: PlannedRun, folder: Path, name: str) -> None:

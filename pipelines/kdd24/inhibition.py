@@ -93,7 +93,7 @@ def measure(
     found: list[InhibitionEffect] = []
     step, empty = 0, 0
     while sum(map(len, found)) < measured:
-        batch = clips.batch(sample_starts(clips.starts, training.batch_size, seed, step)).to(device)
+        batch = clips.sequence(sample_starts(clips.starts, training.batch_size, seed, step)).to(device)
 
         def batch_loss(batch=batch) -> torch.Tensor:  # type: ignore[no-untyped-def]
             with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):

@@ -10,11 +10,11 @@ import numpy as np
 
 from memel.diagnostics import Location
 from nowcast.atomic_files import write_json
-from nowcast.evaluation import Windows
+from nowcast.clips.split_windows import Windows
 from pipelines.engine.arms import PlannedRun
 from pipelines.engine.study import Study
 from pipelines.neurons.probing import Array, Probe, responding, separation, stand_out
-from pipelines.neurons.weather_kinds import KINDS, WindowBatches, thinned, weather_of
+from pipelines.neurons.weather_kinds import KINDS, thinned, weather_of
 
 
 def found_in(
@@ -38,16 +38,13 @@ def found_in(
         return dict(kept["found"])
     if study.progress:
         print(f"look into {run.experiment.name}", flush=True)
-    size = run.experiment.evaluation.batch_size
-    chosen_on, measured_on = (WindowBatches(w, thinned(w.starts, most), size) for w in (train, test))
+    chosen_on, measured_on = (windows.only(thinned(windows.starts, most)) for windows in (train, test))
     found = _find(study, folder, chosen_on, measured_on, least)
     write_json(file, {"setting": setting, "found": found})
     return found
 
 
-def _find(
-    study: Study, folder: Path, chosen_on: WindowBatches, measured_on: WindowBatches, least: int
-) -> dict[str, Any]:
+def _find(study: Study, folder: Path, chosen_on: Windows, measured_on: Windows, least: int) -> dict[str, Any]:
     probe = Probe(folder, measured_on)
     locations, tested = probe.survey(measured_on)
     _, trained = probe.survey(chosen_on)
@@ -69,8 +66,8 @@ def _find(
             entry |= {"channel": f"{layer.partition('.gates')[0]} {channel}", "auc": float(auc[kind][best])}
             if _enough(of_test, least):
                 groups = {
-                    "with": WindowBatches(measured_on.windows, measured_on.starts[of_test], measured_on.batch_size),
-                    "without": WindowBatches(measured_on.windows, measured_on.starts[~of_test], measured_on.batch_size),
+                    "with": measured_on.only(measured_on.starts[of_test]),
+                    "without": measured_on.only(measured_on.starts[~of_test]),
                 }
                 worth = probe.worth(layer, channel, groups)
                 entry |= {"stands_out": stand_out(in_test[:, best], of_test), "loss_with": worth["with"],

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from memel import MEmeL, loss_increase, watch
 from memel.diagnostics import Location
+from nowcast.clips.split_windows import Windows
 from nowcast.config import MemelConfig, TrainingConfig
 from nowcast.losses import BalancedLoss
 from nowcast.models import EncoderForecaster, start_from
 from nowcast.run import Run
 from nowcast.sequence import RadarSequence
 from pipelines.engine.cores import device_of
-from pipelines.neurons.weather_kinds import WindowBatches
 
 FOREVER = 10**9
 STRONG, WEAK = 0.4, 0.25
@@ -42,7 +42,7 @@ class Probe:
         windows: the windows whose mean and variance φ is relative to.
     """
 
-    def __init__(self, run: Path, windows: WindowBatches) -> None:
+    def __init__(self, run: Path, windows: Windows) -> None:
         opened = Run.open(run)
         self.training: TrainingConfig = opened.experiment.training
         self.device = device_of(self.training)
@@ -61,7 +61,7 @@ class Probe:
         """The idle modules by name; their outputs are the candidate states."""
         return {name: module for name, module in self.model.named_modules() if isinstance(module, MEmeL)}
 
-    def survey(self, windows: WindowBatches) -> tuple[dict[str, Location], dict[str, Array]]:
+    def survey(self, windows: Windows) -> tuple[dict[str, Location], dict[str, Array]]:
         """φ of all positions by layer, and the activity of every channel by layer: (windows, channels).
 
         Activity is the mean of the candidate state over positions and time steps.
@@ -70,7 +70,7 @@ class Probe:
             self._forecast_all(windows)
         return locations, {name: np.concatenate(parts) for name, parts in activity.items()}
 
-    def worth(self, layer: str, channel: int, groups: Mapping[str, WindowBatches]) -> dict[str, float]:
+    def worth(self, layer: str, channel: int, groups: Mapping[str, Windows]) -> dict[str, float]:
         """Increase of the loss in percent, on each group of windows, when a channel is set to its mean."""
         loss = BalancedLoss(self.training.loss_weight)
 
@@ -81,7 +81,7 @@ class Probe:
 
         return loss_increase(self.model, layer, (channel,), batch_loss, groups)
 
-    def _forecast_all(self, windows: WindowBatches) -> None:
+    def _forecast_all(self, windows: Windows) -> None:
         with torch.no_grad():
             for batch in windows:
                 self.model(batch.observed.to(self.device), batch.lead_steps)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.archive import Archive
-from nowcast.evaluation import Windows
+from nowcast.clips.split_windows import Windows
 from nowcast.motion.optical_flow import motion_field
 from nowcast.radar.times import Times
-from nowcast.sequence import RadarSequence
 from nowcast.units import HKO7_SCALE, scaled_threshold
 
 WET_RATE = 0.5
@@ -67,20 +65,6 @@ class Weather:
         }
 
 
-@dataclass(frozen=True)
-class WindowBatches:
-    """Some windows in batches; can be gone through any number of times, and holds one batch in memory at a time."""
-
-    windows: Windows
-    starts: Times
-    batch_size: int
-
-    def __iter__(self) -> Iterator[RadarSequence]:
-        for first in range(0, len(self.starts), self.batch_size):
-            chosen = self.starts[first : first + self.batch_size]
-            yield self.windows.clips.sequence(chosen, self.windows.observed, self.windows.forecast)
-
-
 def thinned(starts: Times, most: int) -> Times:
     """At most so many windows, evenly spread over all of them."""
     if len(starts) <= most:
@@ -88,13 +72,13 @@ def thinned(starts: Times, most: int) -> Times:
     return starts[np.linspace(0, len(starts) - 1, most).round().astype(int)]
 
 
-def weather_of(batches: WindowBatches, archive: Archive) -> Weather:
+def weather_of(windows: Windows, archive: Archive) -> Weather:
     """What the windows show; pixel size and frame interval come from the archive."""
     speed_unit = float(np.abs(np.diff(archive.x)).mean()) / (archive.interval / np.timedelta64(1, "s"))  # m/s per pixel
     wet_edge = float(scaled_threshold(WET_RATE))
     convective_edge = float(HKO7_SCALE.scale(CONVECTIVE_DBZ))
     found: list[tuple[float, float, float]] = []
-    for batch in batches:
+    for batch in windows:
         for frames, seen in zip(batch.observed[:, :, 0].numpy(), batch.observed_valid[:, :, 0].numpy(), strict=True):
             pixels = max(int(seen.sum()), 1)
             wet, convective = seen & (frames >= wet_edge), seen & (frames >= convective_edge)

@@ -87,6 +87,31 @@ def test_forecasters_cannot_spoil_each_others_input():
     assert windows.issue_times(windows.starts)[0] == ORIGIN + 2 * INTERVAL
 
 
+class LooksBack(Persistence):
+    """Persistence that writes down how much of the past it is given."""
+
+    history_steps = 6
+
+    def __init__(self):
+        self.given = []
+
+    def __call__(self, observed, observed_valid, lead_steps):
+        self.given.append((observed.clone(), observed_valid.clone()))
+        return super().__call__(observed[:, -1:], observed_valid[:, -1:], lead_steps)
+
+
+@pytest.mark.parametrize("protocol", ["fixed", "online"])
+def test_a_forecaster_may_look_further_back_than_the_window_and_never_beyond_its_issue(protocol):
+    clips = moving_world()
+    looks_back, plain = LooksBack(), Spy()
+    list(issue({"back": looks_back, "plain": plain}, windows_of(clips, (1, 20)), protocol, batch_size=1))
+    (early, early_valid), (late, late_valid) = looks_back.given
+    assert not early_valid[0, :2].any() and not early[0, :2].any()  # before the data begin there is nothing
+    assert torch.equal(early[0, 2:, 0], clips.frames[0:4]) and torch.equal(early_valid[0, 2:, 0], clips.seen[0:4])
+    assert torch.equal(late[0, :, 0], clips.frames[17:23]) and torch.equal(late_valid[0, :, 0], clips.seen[17:23])
+    assert [frames.shape[1] for kind, frames in plain.events if kind == "forecast"] == [3, 3]
+
+
 class Scale(torch.nn.Module):
     """A network with one weight: the last frame times that weight."""
 

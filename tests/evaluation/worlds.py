@@ -26,7 +26,9 @@ class TensorClips:
         slots = ((np.asarray(starts, "datetime64[s]") - ORIGIN) // INTERVAL).astype(int)
         self.latest.append(int(slots.max()) + observed + forecast - 1)
         wanted = torch.from_numpy(slots[:, None] + np.arange(observed + forecast))
-        frames, seen = self.frames[wanted].unsqueeze(2), self.seen[wanted].unsqueeze(2)
+        there = (wanted >= 0)[:, :, None, None]
+        frames = (self.frames[wanted.clamp(min=0)] * there).unsqueeze(2)
+        seen = (self.seen[wanted.clamp(min=0)] & there).unsqueeze(2)
         return RadarSequence(frames[:, :observed], seen[:, :observed], frames[:, observed:], seen[:, observed:])
 
 

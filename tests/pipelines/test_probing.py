@@ -10,12 +10,12 @@ import torch
 from scipy import stats
 
 from memel.diagnostics import Location
-from nowcast.evaluation import Windows
+from nowcast.clips.split_windows import Windows
 from nowcast.sequence import RadarSequence
 from nowcast.units import HKO7_SCALE, scaled_from_rain_rate
 from pipelines.neurons.findings import share_above
 from pipelines.neurons.probing import responding, separation, stand_out
-from pipelines.neurons.weather_kinds import CONVECTIVE_DBZ, WindowBatches, thinned, weather_of
+from pipelines.neurons.weather_kinds import CONVECTIVE_DBZ, thinned, weather_of
 
 SIZE, FRAMES = 64, 5
 
@@ -46,9 +46,9 @@ def blob(east: float, rate: float, radius: float) -> np.ndarray:
 
 def kinds_of(*fields: np.ndarray) -> tuple[dict[str, list[bool]], np.ndarray]:
     starts = np.arange(len(fields)).astype("datetime64[s]")
-    windows = Windows(Clips(list(fields)), starts, FRAMES, 1, np.timedelta64(360, "s"))
+    windows = Windows(Clips(list(fields)), starts, FRAMES, 1, np.timedelta64(360, "s"), batch_size=2)
     archive = SimpleNamespace(x=np.arange(SIZE) * 1000.0, interval=np.timedelta64(360, "s"))
-    weather = weather_of(WindowBatches(windows, starts, 2), archive)  # type: ignore[arg-type]
+    weather = weather_of(windows, archive)  # type: ignore[arg-type]
     return {kind: shown.tolist() for kind, shown in weather.kinds().items()}, weather.speed
 
 

@@ -147,7 +147,7 @@ def test_validation_is_the_balanced_error_of_all_windows(small_experiment: MakeE
     squared, absolute = [], []
     with torch.no_grad():
         for start in clips.starts:
-            one = clips.batch(np.array([start]))
+            one = clips.sequence(np.array([start]))
             errors = balanced_errors(model(one.observed, 4).clamp(0, 1), one.observation, one.valid)
             squared.append(errors[0].mean().item())
             absolute.append(errors[1].mean().item())
