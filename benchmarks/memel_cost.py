@@ -29,8 +29,8 @@ from typing import Any
 import torch
 
 from memel import MEmeL
-from nowcast.config import MemelConfig, ModelConfig
-from nowcast.models.encoder_forecaster import EncoderForecaster
+from nowcast.config import ConvGRUConfig, MemelConfig
+from nowcast.models import build_model
 
 OBSERVED = LEAD_STEPS = 10  # frames of 120 × 120 pixels: the paper's physics task
 SIZE = 120
@@ -67,17 +67,18 @@ def interleaved(options: argparse.Namespace) -> tuple[float, float, float, float
     """Medians: a step with and without modules (s), ratio of paired steps, time inside modules (s)."""
     device = torch.device(options.device)
     memel = MemelConfig(neurons=options.neurons, order=options.order)
-    model = EncoderForecaster(ModelConfig(memel=memel)).to(device).train()
+    model = build_model(ConvGRUConfig(memel=memel)).to(device).train()
     modules = [module for module in model.modules() if isinstance(module, MEmeL)]
     assert len(modules) == 6
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     frames = torch.rand(options.batch, OBSERVED + LEAD_STEPS, 1, SIZE, SIZE, device=device)
     observed, later = frames[:, :OBSERVED], frames[:, OBSERVED:]
+    seen = torch.ones_like(observed, dtype=torch.bool)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with autocast(options):
-            forecast = model(observed, LEAD_STEPS)
+            forecast = model(observed, seen, LEAD_STEPS)
         (forecast.float() - later).square().mean().backward()
         optimizer.step()
 

@@ -27,32 +27,35 @@ def measure(arm: str, config: str, batch: int, steps: int, threads: int) -> dict
     from nowcast.config import MemelConfig
     from nowcast.experiment_file import read_experiment
     from nowcast.losses import BalancedLoss
-    from nowcast.models import EncoderForecaster
+    from nowcast.models import build_model
     from nowcast.models.convgru import ConvGRU
+    from nowcast.models.recurrence import State, at_least_float32
     from nowcast.training.memory import keep_freed_memory
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     experiment = read_experiment(config)
     options = experiment.model.model_copy(update={"memel": MemelConfig() if "MEmeL" in arm else None})
-    model = EncoderForecaster(options)
+    model = build_model(options)
     if "memory kept" in arm:
         keep_freed_memory()
     if arm == "obvious":
 
-        def step_by_step(self: ConvGRU, inputs: torch.Tensor | int, state: torch.Tensor | None) -> torch.Tensor:
+        def step_by_step(self: ConvGRU, inputs: torch.Tensor | int, state: State | None) -> tuple[torch.Tensor, State]:
             states = []
             for t in range(inputs if isinstance(inputs, int) else inputs.shape[1]):
                 if isinstance(inputs, int):
                     assert state is not None
-                    frame = state.new_zeros(len(state), self.input_to_hidden.in_channels, *state.shape[2:])
+                    frame = state[0].new_zeros(len(state[0]), self.input_to_hidden.in_channels, *state[0].shape[2:])
                 else:
                     frame = inputs[:, t]
                 if state is None:
-                    state = frame.new_zeros(len(frame), self.hidden, *frame.shape[2:])
-                state = self.gates(self.input_to_hidden(frame), self.hidden_to_hidden(state), state)
-                states.append(state)
-            return torch.stack(states, 1)
+                    state = (frame.new_zeros(len(frame), self.hidden, *frame.shape[2:]),)
+                shares = self.input_to_hidden(frame), self.hidden_to_hidden(state[0])
+                state = self.advance(*map(at_least_float32, shares), state)
+                states.append(state[0])
+            assert state is not None
+            return torch.stack(states, 1), state
 
         ConvGRU.forward = step_by_step  # type: ignore[method-assign]
 
@@ -62,12 +65,13 @@ def measure(arm: str, config: str, batch: int, steps: int, threads: int) -> dict
     )
     frames = torch.rand(batch, data.observed + data.forecast, 1, *size)
     valid = torch.ones(batch, data.forecast, 1, *size, dtype=torch.bool)
+    seen = torch.ones(batch, data.observed, 1, *size, dtype=torch.bool)
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in arm):
-            forecast = model(frames[:, : data.observed], data.forecast)
+            forecast = model(frames[:, : data.observed], seen, data.forecast)
         optimizer.zero_grad()
         loss(forecast, frames[:, data.observed :], valid).backward()
         torch.nn.utils.clip_grad_value_(model.parameters(), 50.0)

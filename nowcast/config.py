@@ -6,11 +6,12 @@ with their full path. Everything here is plain data, so a checkpoint holds it an
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Placement = Literal["candidate", "hidden", "update", "reset"]
+Placement = Literal["candidate", "hidden", "update", "reset", "cell", "input", "forget", "output"]
 
 
 class Description(BaseModel):
@@ -48,7 +49,7 @@ class DataConfig(Description):
 class LevelConfig(Description):
     """One resolution of the encoder-forecaster (paper: Shi et al. 2017, appendix; KDD 2024, technical report E).
 
-    A strided convolution to `features` channels leads down to the level, a ConvGRU with `hidden` channels works on
+    A strided convolution to `features` channels leads down to the level, a cell with `hidden` channels works on
     it, a transposed convolution to `upsample_features` channels leads up again. Kernels are square, in pixels.
     """
 
@@ -78,7 +79,11 @@ class LevelConfig(Description):
 
 
 class MemelConfig(Description):
-    """MEmeL in every ConvGRU cell (KDD 2024): where it acts and how. `neurons` per sample, `strength` is Δ."""
+    """MEmeL in every cell of a network (KDD 2024): where it acts and how. `neurons` per sample, `strength` is Δ.
+
+    Every cell has a `candidate` and a `hidden` state; `update` and `reset` are gates of a ConvGRU, `input`, `forget`
+    and `output` those of a ConvLSTM, `cell` is its cell state.
+    """
 
     placement: tuple[Placement, ...] = ("candidate",)
     neurons: int = Field(1, ge=1)
@@ -109,17 +114,62 @@ PAPER_LEVELS = (
 """The three levels of the HKO-7 ConvGRU, 13 775 137 parameters (Shi et al. 2017; KDD 2024)."""
 
 
-class ModelConfig(Description):
-    """A ConvGRU encoder-forecaster, from the finest level to the coarsest.
+class NetworkConfig(Description):
+    """What all networks share: an encoder-forecaster, from the finest level to the coarsest, around cells of some kind.
+
+    `mask_channel` gives the network `observed_valid` as a second input channel, so that dry and unseen differ for it;
+    the paper's network does not look at the mask.
+    """
+
+    title: ClassVar[str]
+    places: ClassVar[tuple[Placement, ...]]
+
+    network: str
+    levels: tuple[LevelConfig, ...] = Field(PAPER_LEVELS, min_length=1)
+    negative_slope: float = Field(0.2, ge=0, lt=1)
+    memel: MemelConfig | None = None
+    mask_channel: bool = False
+
+    @field_validator("memel")
+    @classmethod
+    def _cells_have_the_places(cls, memel: MemelConfig | None) -> MemelConfig | None:
+        foreign = [] if memel is None else [place for place in memel.placement if place not in cls.places]
+        if foreign:
+            raise ValueError(f"placement {foreign[0]} is not a place in a {cls.title}; expected {_one_of(cls.places)}")
+        return memel
+
+
+class ConvGRUConfig(NetworkConfig):
+    """The network of the paper.
 
     `activation_before_gates` passes the convolutions of input and state through the leaky ReLU before they enter the
     gates, as the authors' published code does; the equations of the paper have none.
     """
 
-    levels: tuple[LevelConfig, ...] = Field(PAPER_LEVELS, min_length=1)
-    negative_slope: float = Field(0.2, ge=0, lt=1)
+    title: ClassVar[str] = "ConvGRU"
+    places: ClassVar[tuple[Placement, ...]] = ("candidate", "hidden", "update", "reset")
+
+    network: Literal["convgru"] = "convgru"
     activation_before_gates: bool = False
-    memel: MemelConfig | None = None
+
+
+class ConvLSTMConfig(NetworkConfig):
+    """The same encoder-forecaster around ConvLSTM cells (Shi et al. 2015).
+
+    `peephole` lets the gates look at the cell state. The paper's peepholes have a weight for every position, which ties
+    a network to one frame size; these have one for every channel.
+    """
+
+    title: ClassVar[str] = "ConvLSTM"
+    places: ClassVar[tuple[Placement, ...]] = ("candidate", "hidden", "cell", "input", "forget", "output")
+
+    # Required: it is what tells the networks apart, and a run's identity leaves out what is left at its default.
+    network: Literal["convlstm"]
+    peephole: bool = True
+
+
+ModelConfig = Annotated[ConvGRUConfig | ConvLSTMConfig, Field(discriminator="network")]
+"""Any network, told apart by `network`; a file without that key describes a ConvGRU."""
 
 
 class TrainingConfig(Description):
@@ -160,9 +210,14 @@ class Experiment(Description):
     start_from: str | None = None
     start_at: Literal["last", "best"] = "last"
     data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = ConvGRUConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _convgru_unless_told(cls, model: Any) -> Any:
+        return {"network": "convgru", **model} if isinstance(model, Mapping) else model
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -178,3 +233,7 @@ class Experiment(Description):
     def plain(self) -> dict[str, Any]:
         """The experiment as plain data (dicts, lists, numbers, strings): what files and checkpoints hold."""
         return self.model_dump(mode="json")
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"

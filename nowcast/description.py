@@ -87,11 +87,12 @@ def _run(path: Path) -> str:
     validated = [row for row in log if "validation_loss" in row]
     best = min(validated, key=lambda row: row["validation_loss"], default=None)
     memel = experiment.model.memel
+    hidden = ", ".join(str(level.hidden) for level in experiment.model.levels)
     crop = "" if experiment.data.rows is None else f", rows {experiment.data.rows}, columns {experiment.data.columns}"
     rows: dict[str, Any] = {
         "archive": experiment.data.archive,
         "frames": f"{experiment.data.observed} observed → {experiment.data.forecast} forecast{crop}",
-        "network": "ConvGRU, hidden " + ", ".join(str(level.hidden) for level in experiment.model.levels),
+        "network": f"{experiment.model.title}, hidden {hidden}",
         "MEmeL": "none" if memel is None else f"{', '.join(memel.placement)}; {memel.neurons} neurons, "
         f"strength {memel.strength:g}",
         "started from": experiment.start_from or "scratch",

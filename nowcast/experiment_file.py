@@ -6,7 +6,7 @@ import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -118,17 +118,18 @@ def _is_inside(location: tuple[int | str, ...], parent: tuple[int | str, ...]) -
 
 def _say(error: Any) -> str:
     """One complaint of pydantic in the words of the file: the key's full path, what was found, what was expected."""
-    key = ".".join(str(part) for part in error["loc"])
+    path, holder = _located(error["loc"])
+    key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        parent: Any = Experiment
-        for part in error["loc"][:-1]:
-            parent = parent if isinstance(part, int) else _described_by(parent, str(part))
-        known = list(parent.model_fields) if parent is not None else []
-        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        known = list(holder.model_fields) if holder is not None else []
+        close = difflib.get_close_matches(path[-1], known, n=1)
         advice = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
         return f"{key} is not a key of an experiment; {advice}"
     if error["type"] == "missing":
         return f"{key} is missing; every experiment needs it"
+    if error["type"] == "union_tag_invalid":
+        expected = " or ".join(error["ctx"]["expected_tags"].rsplit(", ", 1))
+        return f"{key}.{error['ctx']['discriminator'].strip(chr(39))} is {error['ctx']['tag']!r}, expected {expected}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:] if message[:2] != message[:2].upper() else message
     found = error["input"]
@@ -137,14 +138,40 @@ def _say(error: Any) -> str:
     return f"{key} is {found!r}, {message.replace('input should be', 'expected')}"
 
 
-def _described_by(parent: Any, key: str) -> Any:
-    """The Description class behind `parent.key`, looking through optional and tuple annotations."""
-    if parent is None or key not in parent.model_fields:
-        return None
-    pending = [parent.model_fields[key].annotation]
+def _located(location: tuple[int | str, ...]) -> tuple[list[str], type[Description] | None]:
+    """The path of a key as files write it, and the class of the description that holds the key.
+
+    pydantic puts the tag of a tagged union (`convgru`) behind the union's key; no file does.
+    """
+    path: list[str] = []
+    holder: type[Description] | None = None
+    inside: list[type[Description]] = [Experiment]
+    for part in location:
+        tagged = [choice for choice in inside if len(inside) > 1 and part in _tags(choice)]
+        if tagged:
+            inside = tagged
+            continue
+        path.append(str(part))
+        if isinstance(part, str):
+            holder = inside[0] if inside else None
+            inside = _described_by(holder, part)
+    return path, holder
+
+
+def _tags(description: type[Description]) -> list[str]:
+    return [tag for field in description.model_fields.values() if get_origin(field.annotation) is Literal
+            for tag in get_args(field.annotation)]  # fmt: skip
+
+
+def _described_by(holder: type[Description] | None, key: str) -> list[type[Description]]:
+    """The Description classes behind `holder.key`, looking through optional, union and tuple annotations."""
+    if holder is None or key not in holder.model_fields:
+        return []
+    found: list[type[Description]] = []
+    pending: list[Any] = [holder.model_fields[key].annotation]
     while pending:
-        annotation = pending.pop()
+        annotation = pending.pop(0)
         if isinstance(annotation, type) and issubclass(annotation, Description):
-            return annotation
+            found.append(annotation)
         pending.extend(getattr(annotation, "__args__", ()))
-    return None
+    return found

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nowcast.config import Experiment, TrainingConfig
+from nowcast.config import ConvGRUConfig, ConvLSTMConfig, Experiment, TrainingConfig
 from nowcast.errors import NowcastError
 from nowcast.experiment_file import read_experiment, shipped_config
 
@@ -21,11 +21,11 @@ def write(folder: Path, text: str, name: str = "experiment.yaml") -> Path:
 def test_shipped_experiments_parse_and_build(path: Path) -> None:
     import torch
 
-    from nowcast.models import EncoderForecaster
+    from nowcast.models import build_model
 
     experiment = read_experiment(path)
     with torch.device("meta"):
-        EncoderForecaster(experiment.model)
+        build_model(experiment.model)
     assert Experiment.model_validate(yaml.safe_load(yaml.safe_dump(experiment.plain()))) == experiment
 
 
@@ -51,6 +51,14 @@ def test_extends_changes_only_what_differs(tmp_path: Path) -> None:
     assert experiment.model.memel is None and experiment.name == "child"
 
 
+def test_a_file_without_a_network_describes_a_convgru(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: x\nmodel: {negative_slope: 0.1}")
+    assert read_experiment(path).model == ConvGRUConfig(negative_slope=0.1)
+    other = read_experiment(path, ["model.network=convlstm", "model.peephole=false"])
+    assert other.model == ConvLSTMConfig(network="convlstm", negative_slope=0.1, peephole=False)
+    assert Experiment.model_validate(yaml.safe_load(yaml.safe_dump(other.plain()))) == other
+
+
 def test_overrides_are_yaml_values(tmp_path: Path) -> None:
     path = write(tmp_path, "name: x")
     experiment = read_experiment(path, ["training.steps=12", "data.rows=[0, 9]", "model.memel={neurons: 5}", "seed=3"])
@@ -71,7 +79,22 @@ def test_overrides_are_yaml_values(tmp_path: Path) -> None:
         ("name: x\ntraining: {batch_size: 0}", "training.batch_size is 0, expected greater than or equal to 1"),
         ("name: x\ntraining: {precision: fp8}", "training.precision is 'fp8', expected 'fp32' or 'bf16'"),
         ("name: x\ndata: {rows: [9, 3]}", "data.rows: [9, 3] is no span of pixels"),
-        ("name: x\nmodel: {memel: {placement: [hiden]}}", "expected 'candidate', 'hidden', 'update' or 'reset'"),
+        ("name: x\nmodel: {memel: {placement: [hiden]}}", "model.memel.placement.0 is 'hiden', expected 'candidate',"),
+        ("name: x\nmodel: {network: unet}", "model.network is 'unet', expected 'convgru' or 'convlstm'"),
+        ("name: x\nmodel: 3", "model is 3, expected a valid dictionary"),
+        ("name: x\nmodel: {peephole: true}", "model.peephole is not a key of an experiment; known here: network"),
+        (
+            "name: x\nmodel: {network: convlstm, peepholes: true}",
+            "model.peepholes is not a key of an experiment; did you mean peephole?",
+        ),
+        (
+            "name: x\nmodel: {network: convlstm, memel: {placement: [reset]}}",
+            "model.memel: placement reset is not a place in a ConvLSTM; expected candidate, hidden, cell, input,",
+        ),
+        (
+            "name: x\nmodel: {memel: {placement: [candidate, output]}}",
+            "model.memel: placement output is not a place in a ConvGRU; expected candidate, hidden, update or reset",
+        ),
         ("name: x\nmodel: {memel: {placement: [hidden, hidden]}}", "must name at least one place, each once"),
         ("name: x\ndata: {observed: 2, forecast: 2, max_missing: 4}", "data.max_missing 4 allows a clip"),
         ("name: x\nstart_at: best", "start_at is best but start_from names no run"),

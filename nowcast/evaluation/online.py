@@ -20,7 +20,7 @@ class OnlineModel:
     in evaluation, the identity. Fulfils `nowcast.forecaster.OnlineForecaster`.
 
     Args:
-        model: called as model(observed, lead_steps); a copy of it is adapted.
+        model: called as model(observed, observed_valid, lead_steps); a copy of it is adapted.
         loss: called as loss(forecast, observation, valid), a scalar.
         learning_rate: of AdaGrad.
         steps: optimizer steps before every forecast; 0 leaves the network as it was trained.
@@ -58,7 +58,7 @@ class OnlineModel:
         model, seen = self._forecaster.model, seen.to(self._forecaster.device)
         for _ in range(self.steps):
             with torch.enable_grad():
-                forecast = model(seen.observed, seen.lead_steps)
+                forecast = model(seen.observed, seen.observed_valid, seen.lead_steps)
                 self._optimizer.zero_grad(set_to_none=True)
                 self.loss(forecast, seen.observation, seen.valid).backward()
             if self.clip_value is not None:

@@ -2,14 +2,16 @@
 
 from nowcast.models.baselines import BASELINES, baseline
 from nowcast.models.checkpoint import load_checkpoint, load_model, save_checkpoint, start_from
-from nowcast.models.encoder_forecaster import EncoderForecaster, count_parameters
+from nowcast.models.encoder_forecaster import count_parameters
 from nowcast.models.model_forecaster import ModelForecaster
+from nowcast.models.networks import NETWORKS, build_model
 
 __all__ = [
     "BASELINES",
-    "EncoderForecaster",
+    "NETWORKS",
     "ModelForecaster",
     "baseline",
+    "build_model",
     "count_parameters",
     "load_checkpoint",
     "load_model",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nowcast.atomic_files import whole_file
 from nowcast.errors import NowcastError
-from nowcast.models.encoder_forecaster import EncoderForecaster
+from nowcast.models.networks import build_model
 from nowcast.run import Run
 
 FORMAT = 1
@@ -38,7 +38,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(run: Run | str | Path, checkpoint: str = "best") -> EncoderForecaster:
+def load_model(run: Run | str | Path, checkpoint: str = "best") -> nn.Module:
     """The trained network of a run, in eval mode on the CPU, with the statistics of its MEmeL modules.
 
     Args:
@@ -47,7 +47,7 @@ def load_model(run: Run | str | Path, checkpoint: str = "best") -> EncoderForeca
     """
     run = run if isinstance(run, Run) else Run.open(run)
     path = run.checkpoint(checkpoint)
-    model = EncoderForecaster(run.experiment.model)
+    model = build_model(run.experiment.model)
     try:
         model.load_state_dict(load_checkpoint(path)["model"])
     except (RuntimeError, KeyError) as error:
@@ -64,12 +64,14 @@ def start_from(model: nn.Module, path: Path) -> None:
     try:
         found = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        raise NowcastError(f"{path} holds a network of another shape; give this run the same model.levels "
-                           f"({_first_words(error)})") from None  # fmt: skip
+        raise NowcastError(f"{path} holds a network of another shape; give this run the same model.network and "
+                           f"model.levels ({_first_words(error)})") from None  # fmt: skip
     missing = [key for key in found.missing_keys if not _is_memel(key)]
     if missing or found.unexpected_keys:
         odd = (missing + found.unexpected_keys)[0]
-        raise NowcastError(f"{path} holds another network ({odd} differs); give this run the same model.levels")
+        raise NowcastError(
+            f"{path} holds another network ({odd} differs); give this run the same model.network and model.levels"
+        )
 
 
 def _is_memel(key: str) -> bool:

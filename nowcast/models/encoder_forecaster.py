@@ -1,14 +1,16 @@
-"""The ConvGRU encoder-forecaster of Shi et al. 2017 (section 3), three levels at 13 775 137 parameters by default."""
+"""The encoder-forecaster of Shi et al. 2017 (section 3) around any convolutional recurrent cell."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, prod
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from nowcast.config import LevelConfig, ModelConfig
-from nowcast.models.convgru import ConvGRU
-from nowcast.models.gates import Gates
+from nowcast.config import LevelConfig, NetworkConfig
+from nowcast.models.recurrence import ConvRecurrence
 
 
 class EncoderForecaster(nn.Module):
@@ -19,40 +21,39 @@ class EncoderForecaster(nn.Module):
     observed frames and any number of lead steps.
 
     Args:
-        model: levels, activation and MEmeL options.
+        config: levels and what else the cell reads from it.
+        cell: makes a cell from the channels of its input, a level and `config`.
     """
 
-    def __init__(self, model: ModelConfig | None = None) -> None:
+    def __init__(self, config: NetworkConfig, cell: Callable[[int, LevelConfig, Any], ConvRecurrence]) -> None:
         super().__init__()
-        model = model or ModelConfig()
-        self.negative_slope = model.negative_slope
-        self.stride = prod(level.stride for level in model.levels)
-
-        def gates() -> Gates:
-            return Gates(model.negative_slope, model.activation_before_gates, model.memel)
+        self.negative_slope = config.negative_slope
+        self.mask_channel = config.mask_channel
+        self.stride = prod(level.stride for level in config.levels)
 
         self.downsample = nn.ModuleList()
         self.encoder = nn.ModuleList()
-        channels = 1
-        for level in model.levels:
+        channels = 2 if config.mask_channel else 1
+        for level in config.levels:
             self.downsample.append(_downsampling(channels, level))
-            self.encoder.append(ConvGRU(level.features, level.hidden, level.input_kernel, level.state_kernel, gates()))
+            self.encoder.append(cell(level.features, level, config))
             channels = level.hidden
 
         # The deepest forecaster cell has no input, but keeps its input convolution: its bias acts.
         self.forecaster = nn.ModuleList()
         self.upsample = nn.ModuleList()
-        for level in reversed(model.levels):
-            self.forecaster.append(ConvGRU(channels, level.hidden, level.input_kernel, level.state_kernel, gates()))
+        for level in reversed(config.levels):
+            self.forecaster.append(cell(channels, level, config))
             self.upsample.append(_upsampling(level))
             channels = level.upsample_features
         self.to_frame = nn.Conv2d(channels, 1, 1)
 
-    def forward(self, observed: Tensor, lead_steps: int) -> Tensor:
+    def forward(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
         """Forecast the next frames.
 
         Args:
             observed: scaled reflectivity (B, T, 1, H, W), 0 where unseen.
+            observed_valid: bool, same shape; True = use this pixel. Only a network with `mask_channel` looks at it.
             lead_steps: number of frames to forecast, ≥ 1.
 
         Returns:
@@ -61,18 +62,20 @@ class EncoderForecaster(nn.Module):
         height, width = observed.shape[-2:]
         top, bottom = _padding(height, self.stride)
         left, right = _padding(width, self.stride)
-        sequence = nn.functional.pad(observed, (left, right, top, bottom))
+        inputs = torch.cat([observed, observed_valid.to(observed)], dim=2) if self.mask_channel else observed
+        sequence = nn.functional.pad(inputs, (left, right, top, bottom))
 
         states = []
         for downsample, cell in zip(self.downsample, self.encoder, strict=True):
-            sequence = cell(self._per_frame(downsample, sequence), None)  # (B, T, hidden, h, w)
-            states.append(sequence[:, -1])
+            sequence, state = cell(self._per_frame(downsample, sequence), None)  # (B, T, hidden, h, w)
+            states.append(state)
 
-        inputs: Tensor | int = lead_steps
+        coming: Tensor | int = lead_steps
         for cell, upsample, state in zip(self.forecaster, self.upsample, reversed(states), strict=True):
-            inputs = self._per_frame(upsample, cell(inputs, state))  # (B, lead_steps, features, h, w)
-        assert isinstance(inputs, Tensor)
-        frames = self.to_frame(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])  # (B, lead_steps, 1, H, W)
+            hidden_states, _ = cell(coming, state)
+            coming = self._per_frame(upsample, hidden_states)  # (B, lead_steps, features, h, w)
+        assert isinstance(coming, Tensor)
+        frames = self.to_frame(coming.flatten(0, 1)).unflatten(0, coming.shape[:2])  # (B, lead_steps, 1, H, W)
         return frames[..., top : top + height, left : left + width]
 
     def _per_frame(self, convolution: nn.Module, sequence: Tensor) -> Tensor:

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
-from memel import MEmeL
 from nowcast.config import MemelConfig
-
-VALUE_AT = {
-    "candidate": "candidate_state",
-    "hidden": "hidden_state",
-    "update": "update_gate",
-    "reset": "reset_gate",
-}
-"""The value that each placement of MEmeL inhibits."""
-
-
-def memel_modules(options: MemelConfig | None) -> Mapping[str, MEmeL]:
-    """One MEmeL for each place that the options name, by the value it inhibits; none without options."""
-    if options is None:
-        return {}
-    settings = options.model_dump(exclude={"placement"})
-    return {VALUE_AT[place]: MEmeL(**settings) for place in options.placement}
+from nowcast.models.placement import PlacedMEmeL
 
 
 class Gates(nn.Module):
-    """The pointwise half of a ConvGRU cell, computed in float32 whatever the precision of the convolutions.
+    """The pointwise half of a ConvGRU cell.
 
     With x the input's and h the state's share of update, reset and candidate (KDD 2024, technical report E;
     `update` is the share of the old state that is kept):
@@ -42,34 +24,25 @@ class Gates(nn.Module):
         super().__init__()
         self.negative_slope = negative_slope
         self.activation_before_gates = activation_before_gates
-        self.memel = nn.ModuleDict(memel_modules(memel))
+        self.memel = PlacedMEmeL(memel)
 
     def forward(self, from_input: Tensor, from_state: Tensor, previous: Tensor | None) -> Tensor:
         """The new hidden state (B, C, H, W) from two convolution results (B, 3C, H, W) and the previous state.
 
         `previous` None is a state of zeros.
         """
-        from_input, from_state = _at_least_float32(from_input), _at_least_float32(from_state)
         if self.activation_before_gates:
             from_input, from_state = self.activation(from_input), self.activation(from_state)
         x_u, x_r, x_c = from_input.chunk(3, dim=1)
         h_u, h_r, h_c = from_state.chunk(3, dim=1)
 
-        update = self.inhibited("update_gate", torch.sigmoid(x_u + h_u))
-        reset = self.inhibited("reset_gate", torch.sigmoid(x_r + h_r))
-        candidate = self.inhibited("candidate_state", self.activation(x_c + reset * h_c))
+        update = self.memel("update_gate", torch.sigmoid(x_u + h_u))
+        reset = self.memel("reset_gate", torch.sigmoid(x_r + h_r))
+        candidate = self.memel("candidate_state", self.activation(x_c + reset * h_c))
 
         fresh = (1 - update) * candidate
-        return self.inhibited("hidden_state", fresh if previous is None else fresh + update * previous)
+        return self.memel("hidden_state", fresh if previous is None else fresh + update * previous)
 
     def activation(self, values: Tensor) -> Tensor:
         """Leaky ReLU."""
         return nn.functional.leaky_relu(values, self.negative_slope)
-
-    def inhibited(self, name: str, values: Tensor) -> Tensor:
-        """`values` after the MEmeL of that name, or untouched where none sits."""
-        return self.memel[name](values) if name in self.memel else values
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))

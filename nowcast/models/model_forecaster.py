@@ -10,7 +10,7 @@ class ModelForecaster:
     """Runs a network in eval mode and clips its frames to the scale [0, 1]; fulfils `nowcast.forecaster.Forecaster`.
 
     Args:
-        model: called as model(observed, lead_steps); it is moved to `device` and left in eval mode.
+        model: called as model(observed, observed_valid, lead_steps); it is moved to `device` and left in eval mode.
         device: where to run; "auto" takes a GPU when there is one.
         precision: "fp32", or "bf16" for convolutions in bfloat16.
     """
@@ -25,5 +25,5 @@ class ModelForecaster:
     def __call__(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
         """Forecast (B, lead_steps, 1, H, W), scaled reflectivity, on the device of `observed`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            frames = self.model(observed.to(self.device), lead_steps)
+            frames = self.model(observed.to(self.device), observed_valid.to(self.device), lead_steps)
         return frames.float().clamp(0.0, 1.0).to(observed.device)

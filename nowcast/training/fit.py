@@ -113,7 +113,7 @@ class Fit:
     def _step(self, batch: Any) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.rate_at(self.progress.step)
-        forecast = self.model(batch.observed, batch.lead_steps)
+        forecast = self.model(batch.observed, batch.observed_valid, batch.lead_steps)
         loss = self.loss(forecast, batch.observation, batch.valid)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
@@ -173,7 +173,8 @@ class Fit:
                 batch = batch.to(self.fabric.device)
                 # The bare network: DistributedDataParallel would wait for the other processes at every batch.
                 with self.fabric.autocast():
-                    forecast = _bare(self.model)(batch.observed, batch.lead_steps).float().clamp(0, 1)
+                    frames = _bare(self.model)(batch.observed, batch.observed_valid, batch.lead_steps)
+                    forecast = frames.float().clamp(0, 1)
                 squared, absolute = balanced_errors(forecast, batch.observation, batch.valid)
                 total += torch.stack([squared.double().sum(), absolute.double().sum()]).cpu()
                 count += squared.numel()

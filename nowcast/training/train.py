@@ -16,7 +16,7 @@ from nowcast.atomic_files import only_writer
 from nowcast.config import Experiment, TrainingConfig
 from nowcast.errors import NowcastError
 from nowcast.experiment_file import read_experiment
-from nowcast.models import EncoderForecaster, load_checkpoint, start_from
+from nowcast.models import build_model, load_checkpoint, start_from
 from nowcast.run import Run
 from nowcast.training.clips import open_archive, training_clips, validation_clips
 from nowcast.training.fit import Fit, Progress
@@ -66,7 +66,7 @@ def train(
     # Weights depend on the seed alone, and the caller's random numbers on us not at all.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
-        network = EncoderForecaster(experiment.model)
+        network = build_model(experiment.model)
     begun = resume and (Path(runs) / experiment.name / "checkpoints" / "last.ckpt").exists()
     if (
         experiment.start_from is not None and not begun

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +14,7 @@ import torch
 from nowcast.archive import Archive
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
-from nowcast.training.train import MAY_CHANGE
-
-FREE = MAY_CHANGE - {"training.steps"} | {"name"}
-"""Keys that make no difference to what a run learns."""
+from pipelines.engine.identity import identity
 
 
 @dataclass(frozen=True)
@@ -105,20 +101,16 @@ def fingerprint(archive: Archive) -> str:
 def _planned(
     phase: Experiment, seed: int, archive: Archive, data: str, parent: PlannedRun | None, folder: Path
 ) -> PlannedRun:
-    content = phase.plain()
-    content |= {"seed": seed, "start_from": None if parent is None else parent.identity}
-    content["data"]["archive"] = data
-    text = json.dumps(_without(content, FREE - {"data.archive"}), sort_keys=True)
-    identity = hashlib.sha256(text.encode()).hexdigest()
+    own = identity(phase, seed, data, None if parent is None else parent.identity)
     experiment = phase.model_copy(
         update={
-            "name": f"{phase.name}-{method_name(phase)}-seed{seed}-{identity[:10]}",
+            "name": f"{phase.name}-{method_name(phase)}-seed{seed}-{own[:10]}",
             "seed": seed,
             "start_from": None if parent is None else str((folder / parent.experiment.name).resolve()),
             "data": phase.data.model_copy(update={"archive": str(archive.path.resolve())}),
         }
     )
-    return PlannedRun(identity, experiment, None if parent is None else parent.identity)
+    return PlannedRun(own, experiment, None if parent is None else parent.identity)
 
 
 def method_name(phase: Experiment) -> str:
@@ -129,11 +121,3 @@ def method_name(phase: Experiment) -> str:
     places = "" if memel.placement == ("candidate",) else "-" + "+".join(memel.placement)
     channels = "-channel" if memel.neuron == "channel" else ""
     return f"memel-n{memel.neurons}-s{memel.strength:g}{places}{channels}"
-
-
-def _without(content: Mapping[str, Any], keys: frozenset[str], prefix: str = "") -> dict[str, Any]:
-    return {
-        key: _without(value, keys, f"{prefix}{key}.") if isinstance(value, dict) else value
-        for key, value in content.items()
-        if prefix + key not in keys
-    }

@@ -10,7 +10,7 @@ from nowcast.clips.split_windows import window_starts
 from nowcast.config import Experiment
 from nowcast.evaluation.table import markdown_table
 from nowcast.losses import BalancedLoss
-from nowcast.models import EncoderForecaster
+from nowcast.models import build_model
 from nowcast.training_log import read_journal
 from pipelines.engine.arms import Plan, PlannedRun
 from pipelines.engine.cores import device_of, threads_of_a_job
@@ -50,7 +50,7 @@ def seconds_per_step(experiment: Experiment, shape: tuple[int, int]) -> float:
     chosen = device_of(experiment.training)
     data, training = experiment.data, experiment.training
     with torch.random.fork_rng(devices=[]):
-        model = EncoderForecaster(experiment.model).to(chosen).train()
+        model = build_model(experiment.model).to(chosen).train()
         frames = torch.rand(training.batch_size, data.observed + data.forecast, 1, *shape, device=chosen)
     optimizer, loss = torch.optim.Adam(model.parameters(), 1e-6), BalancedLoss(training.loss_weight)
     observed, observation = frames[:, : data.observed], frames[:, data.observed :]
@@ -58,7 +58,7 @@ def seconds_per_step(experiment: Experiment, shape: tuple[int, int]) -> float:
     while len(taken) <= TRIAL_STEPS and sum(taken) < TRIAL_SECONDS or len(taken) < 2:
         begun = time.perf_counter()
         with torch.autocast(chosen.type, torch.bfloat16, enabled=training.precision == "bf16"):
-            forecast = model(observed, data.forecast)
+            forecast = model(observed, torch.ones_like(observed, dtype=torch.bool), data.forecast)
         optimizer.zero_grad(set_to_none=True)
         loss(forecast, observation, torch.ones_like(observation, dtype=torch.bool)).backward()
         optimizer.step()

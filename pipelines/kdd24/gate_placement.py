@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Literal, get_args
 
-from nowcast.config import Placement
+from nowcast.config import ConvGRUConfig, Placement
 from pipelines.engine.arms import Arm
 from pipelines.engine.command import command
 from pipelines.engine.comparison import compared
@@ -16,8 +16,8 @@ from pipelines.engine.tables import Report
 
 During = Literal["pretrain", "finetune"]
 NEURON = {"position": "", "channel": ", channels"}
-PLACES: dict[str, tuple[Placement, ...]] = {**{place: (place,) for place in get_args(Placement)},
-                                            "all": get_args(Placement)}  # fmt: skip
+PLACES: dict[str, tuple[Placement, ...]] = {**{place: (place,) for place in ConvGRUConfig.places},
+                                            "all": ConvGRUConfig.places}  # fmt: skip
 
 
 def arms(study: Study, during: During = "finetune") -> list[Arm]:

@@ -14,7 +14,7 @@ from nowcast.clips.windows import sample_starts
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
 from nowcast.losses import BalancedLoss
-from nowcast.models import EncoderForecaster, start_from
+from nowcast.models import build_model, start_from
 from nowcast.run import Run
 from nowcast.training.clips import training_clips
 from pipelines.engine.cores import device_of
@@ -79,7 +79,7 @@ def measure(
     """
     training = phase.training
     device = device_of(training)
-    model = EncoderForecaster(phase.model)
+    model = build_model(phase.model)
     start_from(model, Run.open(base).checkpoint("last"))
     model = model.to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), learning_rate)
@@ -97,7 +97,7 @@ def measure(
 
         def batch_loss(batch=batch) -> torch.Tensor:  # type: ignore[no-untyped-def]
             with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-                forecast = model(batch.observed, batch.lead_steps)
+                forecast = model(batch.observed, batch.observed_valid, batch.lead_steps)
             return loss(forecast, batch.observation, batch.valid)
 
         effect = pooled(inhibition_effect(model, batch_loss, optimizer, strength, False, clip).values())

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nowcast.config import Experiment, ModelConfig
+from nowcast.config import Experiment
 from nowcast.errors import NowcastError
-from nowcast.models import EncoderForecaster, count_parameters
+from nowcast.models import build_model, count_parameters
 from pipelines.engine.arms import Arm, PlannedRun
 from pipelines.engine.command import command, numbers
 from pipelines.engine.origin import caveats, origin, run_list
@@ -50,7 +50,7 @@ def widened(experiment: Experiment, width: float) -> Experiment:
             key: max(1, round(getattr(level, key) * width)) for key in ("features", "hidden", "upsample_features")
         }
         levels.append(level.model_dump() | channels)
-    model = ModelConfig.model_validate(experiment.model.model_dump() | {"levels": levels})
+    model = type(experiment.model).model_validate(experiment.model.model_dump() | {"levels": levels})
     return experiment.model_copy(update={"model": model})
 
 
@@ -147,7 +147,7 @@ def _kinds(rows: Mapping[str, list[dict[str, Any]]]) -> Section:
 
 
 def _parameters(one: PlannedRun) -> int:
-    return count_parameters(EncoderForecaster(one.experiment.model))
+    return count_parameters(build_model(one.experiment.model))
 
 
 if __name__ == "__main__":

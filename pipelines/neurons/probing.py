@@ -22,7 +22,7 @@ from memel.diagnostics import Location
 from nowcast.clips.split_windows import Windows
 from nowcast.config import MemelConfig, TrainingConfig
 from nowcast.losses import BalancedLoss
-from nowcast.models import EncoderForecaster, start_from
+from nowcast.models import build_model, start_from
 from nowcast.run import Run
 from nowcast.sequence import RadarSequence
 from pipelines.engine.cores import device_of
@@ -48,7 +48,7 @@ class Probe:
         self.device = device_of(self.training)
         # Forgetting and starting never: the moments are exact, and no value is modified.
         idle = MemelConfig(placement=("candidate",), forget_step=FOREVER, late_start=FOREVER)
-        self.model = EncoderForecaster(opened.experiment.model.model_copy(update={"memel": idle}))
+        self.model = build_model(opened.experiment.model.model_copy(update={"memel": idle}))
         start_from(self.model, opened.checkpoint("last"))
         self.model.to(self.device).train()
         self._forecast_all(windows)
@@ -76,7 +76,7 @@ class Probe:
 
         def batch_loss(batch: RadarSequence) -> Tensor:
             batch = batch.to(self.device)
-            forecast = self.model(batch.observed, batch.lead_steps).clamp(0, 1)
+            forecast = self.model(batch.observed, batch.observed_valid, batch.lead_steps).clamp(0, 1)
             return loss(forecast, batch.observation, batch.valid)
 
         return loss_increase(self.model, layer, (channel,), batch_loss, groups)
@@ -84,7 +84,8 @@ class Probe:
     def _forecast_all(self, windows: Windows) -> None:
         with torch.no_grad():
             for batch in windows:
-                self.model(batch.observed.to(self.device), batch.lead_steps)
+                batch = batch.to(self.device)
+                self.model(batch.observed, batch.observed_valid, batch.lead_steps)
 
 
 def separation(activity: Array, shown: NDArray[np.bool_]) -> Array:

@@ -119,7 +119,7 @@ class Scale(torch.nn.Module):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.tensor(0.5))
 
-    def forward(self, observed, lead_steps):
+    def forward(self, observed, observed_valid, lead_steps):
         return (self.weight * observed[:, -1:]).repeat(1, lead_steps, 1, 1, 1)
 
 

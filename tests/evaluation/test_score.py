@@ -118,7 +118,7 @@ def test_only_a_part_is_scored():
 
 def test_a_diverged_network_is_an_error_not_an_unknown():
     class Diverged(torch.nn.Module):
-        def forward(self, observed, lead_steps):
+        def forward(self, observed, observed_valid, lead_steps):
             return observed[:, -1:].repeat(1, lead_steps, 1, 1, 1) * torch.nan
 
     windows = windows_of(moving_world(), SLOTS)

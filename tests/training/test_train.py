@@ -148,7 +148,7 @@ def test_validation_is_the_balanced_error_of_all_windows(small_experiment: MakeE
     with torch.no_grad():
         for start in clips.starts:
             one = clips.sequence(np.array([start]))
-            errors = balanced_errors(model(one.observed, 4).clamp(0, 1), one.observation, one.valid)
+            errors = balanced_errors(model(one.observed, one.observed_valid, 4).clamp(0, 1), one.observation, one.valid)
             squared.append(errors[0].mean().item())
             absolute.append(errors[1].mean().item())
     row = read_journal(run.path)[-1]
@@ -227,7 +227,7 @@ def test_mistakes_are_told(small_experiment: MakeExperiment, tmp_path: Path) -> 
         train(small_experiment(**{"training.batch_size": 3}), tmp_path, resume=True, progress=False)
     with pytest.raises(NowcastError, match="has no training clip of 30 "):
         train(small_experiment(name="long", **{"data.observed": 30, "data.forecast": 30}), tmp_path, progress=False)
-    with pytest.raises(NowcastError, match="give this run the same model.levels"):
+    with pytest.raises(NowcastError, match="give this run the same model.network and model.levels"):
         wider = small_experiment().model.levels[0].model_copy(update={"hidden": 5}).model_dump()
         levels = [wider, small_experiment().model.levels[1].model_dump()]
         changed = {"start_from": str(run.path), "model.levels": levels}
