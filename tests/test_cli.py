@@ -75,6 +75,16 @@ def test_synthesize_and_ingest(tmp_path: Path) -> None:
     assert read.exit_code == 0 and "split test: 1 of 1 listed days" in read.output, read.output
 
 
+def test_synthesize_other_pixels_intervals_and_climates(tmp_path: Path) -> None:
+    options = ("--pixel", 500, "--interval", 10, "--climate", "weak", "--frames-per-day", 3)
+    made = nowcast("synthesize", tmp_path / "radar", "--days", 1, "--size", 48, *options, "-q")
+    assert made.exit_code == 0, made.output
+    images = sorted(path.name for path in (tmp_path / "radar").rglob("*.png"))
+    assert images == ["RAD200601000000.png", "RAD200601001000.png", "RAD200601002000.png"]
+    refused = nowcast("synthesize", tmp_path / "b", "--days", 1, "--climate", "martian")
+    assert refused.exit_code == 1 and "unknown climate 'martian'" in refused.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -1,4 +1,4 @@
-"""Convective cells: small, heavy, 20-60 minutes old at most; alone, in clusters and along squall lines."""
+"""Convective cells: small, heavy, 20-60 minutes old (where storms endure, older); alone, in clusters and in lines."""
 
 from __future__ import annotations
 
@@ -13,29 +13,36 @@ Field = NDArray[np.float32]
 
 
 class Cells:
-    """Convective cells: positions in box pixels, ages in minutes, peaks in dBZ; one row of `table` a cell."""
+    """Convective cells: positions in box pixels, ages in minutes, peaks in dBZ; one row of `table` a cell.
 
-    COLUMNS = ("column", "row", "age", "life", "peak", "radius", "stretch", "angle")
+    `east`, `south`: the cell's own motion beside the flow's, pixels per frame.
+    """
 
-    def __init__(self, rng: np.random.Generator, box: int, minutes: float, regime: Regime) -> None:
+    COLUMNS = ("column", "row", "age", "life", "peak", "radius", "stretch", "angle", "east", "south")
+
+    def __init__(
+        self, rng: np.random.Generator, box: int, minutes: float, regime: Regime, pixel_km: float = PIXEL_KM
+    ) -> None:
         self.rng, self.box, self.minutes, self.regime = rng, box, minutes, regime
         self.table = np.zeros((0, len(self.COLUMNS)))
         self.lines: list[dict[str, float]] = []
-        self.area = (box * PIXEL_KM) ** 2 / 1e5
+        self.area = (box * pixel_km) ** 2 / 1e5
+        self.fine = PIXEL_KM / pixel_km  # lengths below are pixels of PIXEL_KM, times this they are ours
+        self.pixels = minutes * 60 / 1000 / pixel_km  # pixels per frame of 1 m/s
         self.clock = 0.0
 
     def step(self, flow: FlowField, east: Field, south: Field, moisture: Field) -> None:
         """Ride, age, die and be born; `moisture` (box, box) favors births where it is large."""
         where = (self.table[:, 1].astype(int) % self.box, self.table[:, 0].astype(int) % self.box)
-        self.table[:, 0] = (self.table[:, 0] + east[where]) % self.box
-        self.table[:, 1] = (self.table[:, 1] + south[where]) % self.box
+        self.table[:, 0] = (self.table[:, 0] + east[where] + self.table[:, 8]) % self.box
+        self.table[:, 1] = (self.table[:, 1] + south[where] + self.table[:, 9]) % self.box
         self.table[:, 2] += self.minutes
         self.table = self.table[self.table[:, 2] < self.table[:, 3]]
         hours = self.minutes / 60
         born = [self._lone(moisture) for _ in range(self.rng.poisson(self.regime.cells * self.area * hours))]
         mature = self.table[(self.table[:, 2] > 0.3 * self.table[:, 3]) & (self.table[:, 4] > 40)]
         for parent in mature[self.rng.random(len(mature)) < 1.4 * hours]:
-            born.append(self._near(parent[0], parent[1], 11.0, parent[7]))
+            born.append(self._near(parent[0], parent[1], 11.0 * self.fine, parent[7]))
         born += self._along_lines(flow.mean, hours)
         if born:
             self.table = np.concatenate([self.table, np.array(born)])
@@ -44,7 +51,7 @@ class Cells:
     def reflectivity(self, texture: Field) -> Field:
         """Largest cell reflectivity in dBZ at every pixel of the box, NO_ECHO where there is none."""
         field = np.full((self.box, self.box), NO_ECHO, np.float32)
-        for column, row, age, life, peak, radius, stretch, angle in self.table:
+        for column, row, age, life, peak, radius, stretch, angle in self.table[:, :8]:
             top = (peak - 8) * np.sin(np.pi * age / life) ** 0.6 + 8
             reach = int(np.ceil(1.9 * radius * stretch))
             rows = np.arange(int(row) - reach, int(row) + reach + 1)
@@ -62,15 +69,17 @@ class Cells:
         coarse = np.zeros((self.box // COARSE,) * 2, np.float32)
         where = (self.table[:, 1].astype(int) // COARSE, self.table[:, 0].astype(int) // COARSE)
         np.add.at(coarse, where, (np.maximum(self.table[:, 4] - 36, 0) / 10).astype(np.float32))
-        return gaussian_filter(coarse, 1.5, mode="wrap")
+        return gaussian_filter(coarse, 1.5 * self.fine, mode="wrap")
 
     def _new(self, column: float, row: float, angle: float, boost: float = 0.0) -> list[float]:
         rng = self.rng
-        peak = np.clip(rng.normal(37.5 + boost, 5.0), 26, 55)
-        radius = rng.uniform(2.5, 5.0) + max(peak - 38, 0) * 0.15
-        life = rng.uniform(20, 60)
+        peak = np.clip(rng.normal(self.regime.peak + boost, 5.0), 26, 55)
+        radius = (rng.uniform(2.5, 5.0) + max(peak - 38, 0) * 0.15) * self.fine
+        life = rng.uniform(20, 60) * self.regime.cell_life * (1 + self.regime.endurance * max(peak - 38, 0))
         stretch = rng.uniform(1.0, 1.9)
-        return [column % self.box, row % self.box, 0.0, life, peak, radius, stretch, angle + rng.normal(0, 0.35)]
+        place, angle = [column % self.box, row % self.box], angle + rng.normal(0, 0.35)
+        own = rng.normal(0, self.regime.drift * self.pixels, 2) if self.regime.drift else (0.0, 0.0)
+        return [*place, 0.0, life, peak, radius, stretch, angle, *own]
 
     def _lone(self, moisture: Field) -> list[float]:
         candidates = self.rng.integers(0, self.box, (16, 2))
@@ -95,9 +104,9 @@ class Cells:
         for line in self.lines:
             line["column"] += mean[0]
             line["row"] += mean[1]
-            for _ in range(rng.poisson(2 * line["half"] / 11 * hours / 0.6)):
+            for _ in range(rng.poisson(2 * line["half"] / (11 * self.fine) * hours / 0.6)):
                 along = rng.uniform(-line["half"], line["half"])
-                ahead = line["bend"] * along**2 / line["half"] + rng.normal(0, 3.5)
+                ahead = line["bend"] * along**2 / line["half"] + rng.normal(0, 3.5 * self.fine)
                 column = line["column"] + along * np.cos(line["angle"]) - ahead * np.sin(line["angle"])
                 row = line["row"] + along * np.sin(line["angle"]) + ahead * np.cos(line["angle"])
                 born.append(self._new(column, row, line["angle"], boost=3.5))

@@ -1,4 +1,4 @@
-"""The files of a synthetic day: frames, masks and faults in the layout of HKO-7 (see synthetic.py)."""
+"""The files of a synthetic day: frames, masks and faults in the layout of HKO-7 (see synthesize.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nowcast.synthetic.rain_fields import rain_frames
 from nowcast.synthetic.static_echoes import StaticEchoes
-from nowcast.synthetic.weather_regimes import NO_ECHO, regime_of_day
+from nowcast.synthetic.weather_regimes import NO_ECHO, PIXEL_KM, regime_of_day
 from nowcast.units import HKO7_SCALE, rain_rate_from_scaled
 
 FIRST_DAY = np.datetime64("2020-06-01", "D")
@@ -56,12 +56,21 @@ class SyntheticDay:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a day's bytes depend on, besides its number; interval_s is the frame interval in seconds."""
+    """What a day's bytes depend on, besides its number; interval_s is the frame interval in seconds.
+
+    pixel_m: width of a pixel in meters, None where it is PIXEL_KM; climate: a name of `weather_regimes.CLIMATES`.
+    """
 
     seed: int
     size: int
     interval_s: int
     frames_per_day: int
+    pixel_m: float | None = None
+    climate: str = "summer"
+
+    @property
+    def pixel_km(self) -> float:
+        return PIXEL_KM if self.pixel_m is None else self.pixel_m / 1000
 
     def times(self, day: int) -> list[np.datetime64]:
         start = (FIRST_DAY + day).astype("datetime64[s]")
@@ -80,7 +89,8 @@ def write_day(
     missing, truncated, unmasked = _faults(rng, day, settings.frames_per_day)
     times = settings.times(day)
     rates = 0.0
-    frames = rain_frames(settings.seed, day, settings.size, settings.interval_s / 60)
+    minutes = settings.interval_s / 60
+    frames = rain_frames(settings.seed, day, settings.size, minutes, settings.pixel_km, settings.climate)
     for index, (reflectivity, _) in enumerate(islice(frames, settings.frames_per_day)):
         codes = echoes.add(encode(reflectivity), rng)
         rates += float(RATES[codes[~echoes.excluded]].mean())
@@ -94,7 +104,7 @@ def write_day(
         advance()
     return SyntheticDay(
         date=FIRST_DAY + day,
-        regime=regime_of_day(settings.seed, day).name,
+        regime=regime_of_day(settings.seed, day, settings.climate).name,
         rain=round(rates * settings.interval_s / 3600, 1),
         frames=settings.frames_per_day - len(missing),
         missing=tuple(times[index] for index in sorted(missing)),

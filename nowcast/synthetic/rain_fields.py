@@ -21,16 +21,13 @@ from scipy.stats import norm
 
 from nowcast.synthetic.convective_cells import Cells
 from nowcast.synthetic.flow_fields import COARSE, FlowField, Vortex, advect, enlarge
-from nowcast.synthetic.weather_regimes import NO_ECHO, PIXEL_KM, regime_of_day
+from nowcast.synthetic.uplift import Front, Slopes
+from nowcast.synthetic.weather_regimes import NO_ECHO, PIXEL_KM, Regime, regime_of_day
 
 Field = NDArray[np.float32]
 
 DETECTION = 4.0
 """Smallest reflectivity a synthetic echo has, in dBZ; the Shanghai sample of docs/data.md shows none below it."""
-
-
-SATURATION = 34.0
-"""Range of stratiform reflectivity above DETECTION in dB: what is heavier falls from cells."""
 
 
 class EvolvingField:
@@ -41,11 +38,18 @@ class EvolvingField:
     """
 
     def __init__(
-        self, rng: np.random.Generator, box: int, minutes: float, slope: float, outer_km: float, lifetime: float
+        self,
+        rng: np.random.Generator,
+        box: int,
+        minutes: float,
+        slope: float,
+        outer_km: float,
+        lifetime: float,
+        pixel_km: float = PIXEL_KM,
     ) -> None:
         self.rng, self.box = rng, box
-        wave = np.hypot(np.fft.fftfreq(box)[:, None], np.fft.rfftfreq(box)[None]) / PIXEL_KM  # cycles per km
-        self.ring = np.rint(wave * PIXEL_KM * box).astype(np.intp)
+        wave = np.hypot(np.fft.fftfreq(box)[:, None], np.fft.rfftfreq(box)[None]) / pixel_km  # cycles per km
+        self.ring = np.rint(wave * pixel_km * box).astype(np.intp)
         power = (wave**2 + outer_km**-2) ** (-slope / 2)
         power[0, 0] = 0
         weight = np.full(wave.shape, 2.0)  # rfft keeps one of two conjugate columns, except the first and last
@@ -88,23 +92,28 @@ def box_size(size: int) -> int:
     return COARSE * int(scipy.fft.next_fast_len(int(np.ceil(max(1.33 * size, 256) / COARSE)), real=True))
 
 
-def rain_frames(seed: int, day: int, size: int, minutes: float) -> Iterator[tuple[Field, Field]]:
+def rain_frames(
+    seed: int, day: int, size: int, minutes: float, pixel_km: float = PIXEL_KM, climate: str = "summer"
+) -> Iterator[tuple[Field, Field]]:
     """The frames of a synthetic day without end: (reflectivity, flow) at intervals of `minutes`.
 
     reflectivity: (size, size) dBZ, NO_ECHO where dry, else at least DETECTION. flow: (2, size, size), (east, south)
-    pixels per frame, the motion that brought this frame from the one before. Frames depend on (seed, day, size,
-    minutes) only, so a shorter day is the beginning of a longer one.
+    pixels of `pixel_km` per frame, the motion that brought this frame from the one before. Frames depend on the
+    arguments only, so a shorter day is the beginning of a longer one.
     """
-    regime, box = regime_of_day(seed, day), box_size(size)
-    streams = [np.random.default_rng([seed, 1, day, stream]) for stream in range(4)]
+    regime, box = regime_of_day(seed, day, climate), box_size(size)
+    streams = [np.random.default_rng([seed, 1, day, stream]) for stream in range(5)]
     weather = streams[0]
-    vortex = Vortex(weather, box, PIXEL_KM) if regime.vortex else None
-    flow = FlowField(streams[1], box, minutes, PIXEL_KM, regime.wind, vortex)
-    rain = EvolvingField(streams[2], box, minutes, slope=3.5, outer_km=240.0, lifetime=110.0)
-    cells = Cells(streams[3], box, minutes, regime)
+    vortex = Vortex(weather, box, pixel_km) if regime.vortex else None
+    flow = FlowField(streams[1], box, minutes, pixel_km, regime.wind, vortex)
+    rain = EvolvingField(streams[2], box, minutes, regime.slope, regime.outer_km, regime.lifetime, pixel_km)
+    cells = Cells(streams[3], box, minutes, regime, pixel_km)
     anvil = np.zeros((box // COARSE,) * 2, np.float32)
     threshold = float(norm.isf(regime.wet))
-    swing, phase = weather.uniform(0.1, 0.3), weather.uniform(0, 2 * np.pi)
+    swing, phase = weather.uniform(0.1, 0.3) * regime.swing, weather.uniform(0, 2 * np.pi)
+    slopes = Slopes(weather, box, pixel_km, regime.lift) if regime.lift else None
+    front = Front(weather, box, regime.band) if regime.band else None
+    grain = 2 * round(10 * PIXEL_KM / pixel_km) + 1  # of the texture, pixels
     spin_up = int(np.ceil(60 / minutes))  # cells and anvils start empty
     window = slice((box - size) // 2, (box - size) // 2 + size)
     frame, nodes = -spin_up, np.float32(COARSE)
@@ -116,24 +125,39 @@ def rain_frames(seed: int, day: int, size: int, minutes: float) -> Iterator[tupl
         anvil = advect(anvil, coarse_flow[0] / nodes, coarse_flow[1] / nodes) * np.float32(np.exp(-minutes / 80))
         cells.step(flow, east, south, field)
         anvil += cells.anvils() * np.float32(minutes / 60)
+        if front is not None:
+            front.step(flow.mean)
         if frame >= 0:
             local = 2.0 * np.tanh(5.0 * anvil)
             if vortex is not None:
                 local = local + vortex.lift(hour)
+            if slopes is not None:
+                local = local + slopes.pattern
+            if front is not None:
+                local = local + front.lift()
             growth = threshold + swing * np.sin(2 * np.pi * hour / 9 + phase)
             excess = field - growth + enlarge(local.astype(np.float32), box)
-            texture = field - cv2.blur(field, (21, 21))
+            texture = field - cv2.blur(field, (grain, grain))
             texture /= texture.std()
-            stratiform = _stratiform(excess, texture, regime.spread)
+            stratiform = _stratiform(excess, texture, regime)
             total = _add(stratiform[window, window], cells.reflectivity(texture)[window, window])
+            if regime.noise:
+                total = _measured(total, regime.noise, streams[4])
             yield total, np.stack([east, south])[:, window, window]
         frame += 1
 
 
-def _stratiform(excess: Field, texture: Field, spread: float) -> Field:
+def _stratiform(excess: Field, texture: Field, regime: Regime) -> Field:
     """Reflectivity in dBZ of the field's excess over the threshold: steep at the edge, then saturating, textured."""
-    height = np.tanh(spread / SATURATION * np.maximum(excess, 0) ** np.float32(0.6))
-    return np.where(excess > 0, DETECTION + SATURATION * height + 2.5 * height * texture, NO_ECHO)
+    rise = np.maximum(excess, 0) ** np.float32(regime.curve)
+    height = np.tanh(regime.spread / regime.saturation * rise)
+    return np.where(excess > 0, DETECTION + regime.saturation * height + 2.5 * height * texture, NO_ECHO)
+
+
+def _measured(field: Field, noise: float, rng: np.random.Generator) -> Field:
+    """The echoes as a radar measures them, `noise` dB off at every pixel; what falls below DETECTION is not seen."""
+    seen = field + np.float32(noise) * rng.standard_normal(field.shape, dtype=np.float32)
+    return np.where((field > NO_ECHO) & (seen >= DETECTION), np.minimum(seen, 59.9), NO_ECHO).astype(np.float32)
 
 
 def _add(first: Field, second: Field) -> Field:

@@ -33,6 +33,7 @@ from nowcast.synthetic.days import (
     write_static_mask,
 )
 from nowcast.synthetic.static_echoes import StaticEchoes
+from nowcast.synthetic.weather_regimes import climate_named
 
 GENERATOR = 1
 """Raised when the same settings give other bytes, so that an archive is never extended by another generator."""
@@ -79,20 +80,25 @@ def synthesize(
     size: int = 480,
     frame_interval: np.timedelta64 = np.timedelta64(6, "m"),
     frames_per_day: int | None = None,
+    pixel: float | None = None,
+    climate: str = "summer",
     workers: int | None = None,
     progress: bool = True,
 ) -> SyntheticSummary:
     """Write `days` days of synthetic radar to the folder `out` in the layout of HKO-7, or extend what is there.
 
-    size: height and width in pixels of 1.07 km; a smaller window sees a smaller area at the same resolution.
+    size: height and width in pixels; a smaller window sees a smaller area at the same resolution.
     frame_interval: 1 to 30 whole minutes that divide a day. frames_per_day: from 00:00 UTC on; None is the
-    whole day. workers: days made at the same time, default one per processor; the bytes do not depend on it.
+    whole day. pixel: width of a pixel in meters, 250 to 4000; None is 1066.67, HKO-7's. climate: the weather, one of
+    `nowcast.synthetic.weather_regimes.CLIMATES`. The layout tells neither pixel nor interval: whoever ingests the
+    folder says them again. workers: days made at the same time, default one per processor; the bytes do not depend
+    on it.
 
     `out` must be absent, empty, or made before with the same settings and no more days; finished days are kept.
     One frame of day 0 is truncated and one `.mask` of day 0 absent (10 frames a day or more), and every day misses
     a few frames. One day has train only; two have train and valid; the lists of the other splits are then empty.
     """
-    settings = _checked(days, seed, size, frame_interval, frames_per_day)
+    settings = _checked(days, seed, size, frame_interval, frames_per_day, pixel, climate)
     out = Path(out)
     try:
         done = _claim(out, settings, days)
@@ -124,7 +130,18 @@ def synthesize(
         raise NowcastError(f"{out} cannot be written: {error.strerror or error}.") from error
 
 
-def _checked(days: int, seed: int, size: int, frame_interval: np.timedelta64, frames_per_day: int | None) -> Settings:
+def _checked(
+    days: int,
+    seed: int,
+    size: int,
+    frame_interval: np.timedelta64,
+    frames_per_day: int | None,
+    pixel: float | None,
+    climate: str,
+) -> Settings:
+    climate_named(climate)
+    if pixel is not None and not 250 <= pixel <= 4000:
+        raise NowcastError(f"A pixel is {pixel:g} m wide, expected 250 to 4000 m.")
     interval_s = int(frame_interval / np.timedelta64(1, "s"))
     if not 60 <= interval_s <= 1800 or interval_s % 60 or 86400 % interval_s:
         raise NowcastError(f"The frame interval is {interval_s} s, expected 1 to 30 whole minutes that divide a day.")
@@ -138,7 +155,7 @@ def _checked(days: int, seed: int, size: int, frame_interval: np.timedelta64, fr
     ):
         if not least <= value <= largest:
             raise NowcastError(f"{name} is {value}, expected {least} to {largest}.")
-    return Settings(seed, size, interval_s, frames_per_day)
+    return Settings(seed, size, interval_s, frames_per_day, pixel, climate)
 
 
 def _claim(out: Path, settings: Settings, days: int) -> dict[int, SyntheticDay]:
@@ -152,7 +169,8 @@ def _claim(out: Path, settings: Settings, days: int) -> dict[int, SyntheticDay]:
             raise NowcastError(f"{out} is not empty and was not made by `nowcast synthesize`; {advice}.")
         try:
             found = json.loads((out / MARKER).read_text())
-            before, done = found["settings"], {int(day): _day_from_json(day, found) for day in found["days"]}
+            before = {**_ALWAYS_SO_FAR, **found["settings"]}
+            done = {int(day): _day_from_json(day, found) for day in found["days"]}
         except (ValueError, KeyError, TypeError) as error:
             raise NowcastError(f"{out / MARKER} is damaged; {advice}.") from error
         asked = _settings_to_json(settings)
@@ -168,7 +186,11 @@ def _claim(out: Path, settings: Settings, days: int) -> dict[int, SyntheticDay]:
     return {}
 
 
-def _settings_to_json(settings: Settings) -> dict[str, int]:
+_ALWAYS_SO_FAR = {"pixel_m": None, "climate": "summer"}
+"""Settings that older archives do not name, since they had no choice."""
+
+
+def _settings_to_json(settings: Settings) -> dict[str, int | float | str | None]:
     return {"generator": GENERATOR, **vars(settings)}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import zlib
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -13,12 +15,14 @@ import pytest
 from scipy.stats import norm
 
 from nowcast.errors import NowcastError
+from nowcast.synthetic.convective_cells import Cells
 from nowcast.synthetic.days import encode, frame_mask
 from nowcast.synthetic.flow_fields import COARSE, FlowField, Vortex, advect, enlarge
 from nowcast.synthetic.rain_fields import DETECTION, EvolvingField, box_size, rain_frames
 from nowcast.synthetic.static_echoes import StaticEchoes
 from nowcast.synthetic.synthesize import SyntheticSummary, synthesize
-from nowcast.synthetic.weather_regimes import NO_ECHO, PIXEL_KM, REGIMES, regime_of_day
+from nowcast.synthetic.uplift import Front, Slopes
+from nowcast.synthetic.weather_regimes import CLIMATES, NO_ECHO, PIXEL_KM, REGIMES, regime_of_day
 from nowcast.units import HKO7_SCALE, rain_rate_from_scaled
 
 SMALL = {"seed": 7, "size": 48, "frames_per_day": 12, "progress": False}
@@ -101,12 +105,28 @@ def test_other_settings_and_fewer_days_are_refused(tmp_path: Path) -> None:
         ({"size": 8}, "size is 8, expected 32"),
         ({"frames_per_day": 241}, "frames_per_day is 241, expected 1 to 240"),
         ({"frame_interval": np.timedelta64(7, "m")}, "420 s, expected 1 to 30 whole minutes that divide a day"),
+        ({"pixel": 100.0}, "100 m wide, expected 250 to 4000 m"),
+        (
+            {"climate": "martian"},
+            "unknown climate 'martian', expected one of summer, convective, stratiform, weak, mixed",
+        ),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(tmp_path: Path, wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(NowcastError, match=sentence):
         synthesize(tmp_path / "radar", **{"days": 1, **SMALL, **wrong})
     assert not (tmp_path / "radar").exists()
+
+
+def test_a_folder_made_before_there_was_a_choice_of_climate_is_extended(tmp_path: Path) -> None:
+    synthesize(tmp_path / "radar", days=1, **SMALL)
+    marker = tmp_path / "radar" / "synthetic.json"
+    found = json.loads(marker.read_text())
+    assert (found["settings"].pop("climate"), found["settings"].pop("pixel_m")) == ("summer", None)
+    marker.write_text(json.dumps(found))
+    with pytest.raises(NowcastError, match="climate summer instead of weak"):
+        synthesize(tmp_path / "radar", days=2, climate="weak", **SMALL)
+    assert len(synthesize(tmp_path / "radar", days=2, **SMALL).days) == 2
 
 
 def test_the_summary_tells_what_is_on_disk(made: SyntheticSummary) -> None:
@@ -315,6 +335,60 @@ def test_boxes_exceed_their_windows() -> None:
     for size in (32, 120, 128, 480, 700):
         box = box_size(size)
         assert box >= max(256, 1.33 * size) and box % COARSE == 0
+
+
+def test_a_finer_pixel_shows_the_same_wind_and_larger_cells() -> None:
+    """Meters per second do not depend on the pixel or the interval; a cell of 4 km is twice as many pixels wide."""
+    speeds, radii = [], []
+    for pixel_km, minutes in ((0.5, 5.0), (1.0, 10.0), (2.0, 6.0)):
+        flow = next(islice(rain_frames(1, 0, 96, minutes, pixel_km), 2, None))[1]
+        speeds.append(float(np.hypot(*flow).mean()) * pixel_km * 1000 / (60 * minutes))
+        cells = Cells(np.random.default_rng(0), 256, minutes, replace(REGIMES[0], cells=2000.0), pixel_km)
+        still = np.zeros((256, 256), np.float32)
+        cells.step(FlowField(np.random.default_rng(0), 256, minutes, pixel_km, 0.0), still, still, still)
+        radii.append(float(cells.table[:, 5].mean()) * pixel_km)
+    assert speeds == pytest.approx([speeds[0]] * 3, rel=0.3)
+    assert radii == pytest.approx([radii[0]] * 3, rel=0.15)
+
+
+def test_strong_cells_outlive_weak_ones_where_storms_endure() -> None:
+    storm = next(regime for regime in CLIMATES["convective"] if regime.name == "clusters")
+    cells = Cells(np.random.default_rng(0), 512, 6.0, replace(storm, cells=1500.0))
+    still = np.zeros((512, 512), np.float32)
+    cells.step(FlowField(np.random.default_rng(0), 512, 6.0, PIXEL_KM, 5.0), still, still, still)
+    life, peak = cells.table[:, 3], cells.table[:, 4]
+    assert len(life) > 200
+    assert life[peak > 44].mean() > 1.5 * life[peak < 38].mean()
+    assert np.hypot(cells.table[:, 8], cells.table[:, 9]).mean() * cells.pixels**-1 == pytest.approx(1.9, abs=0.4)
+
+
+def test_drizzle_is_wide_and_light_and_keeps_moving() -> None:
+    """As the Dutch sample of docs/data.md: half of the area wet, next to nothing above 10 mm/h."""
+    drizzle = [day for day in range(3) if regime_of_day(0, day, "weak").name == "drizzle"][0]
+    frames = [field for field, _ in islice(rain_frames(0, drizzle, 128, 6.0, 1.0, "weak"), 0, 20, 5)]
+    rates = rain_rate_from_scaled((np.stack(frames) + 10) / 70)
+    assert 0.25 < (rates >= 0.1).mean() < 0.85
+    assert (rates >= 10).mean() < 0.01
+
+
+def test_slopes_stand_and_a_front_crosses_the_box() -> None:
+    slopes = Slopes(np.random.default_rng(0), 256, 1.0, lift=1.0)
+    assert slopes.pattern.min() == 0 and np.sqrt((slopes.pattern**2).mean()) == pytest.approx(1.0)
+    front = Front(np.random.default_rng(1), 256, strength=1.2)
+    before = front.lift()
+    assert before.shape == (256 // COARSE,) * 2 and before.max() <= 1.2 + 1e-6 and before.min() >= -0.48 - 1e-6
+    front.wave, front.share = 2 * np.pi / 256 * np.array([1, 0]), 1.0
+    front.at_rest = np.arange(256 // COARSE)[None] * COARSE * front.wave[0] + np.zeros((256 // COARSE, 1))
+    before = front.lift()
+    front.step((2.0 * COARSE, 0.0))
+    assert np.allclose(front.lift(), np.roll(before, 2, axis=1), atol=1e-5)
+
+
+def test_every_climate_shows_its_kinds_in_turn() -> None:
+    for climate, regimes in CLIMATES.items():
+        shown = [regime_of_day(5, day, climate).name for day in range(len(regimes))]
+        assert sorted(shown) == sorted(regime.name for regime in regimes)
+    assert len(CLIMATES["mixed"]) == sum(len(CLIMATES[name]) for name in ("convective", "stratiform", "weak"))
 
 
 def test_every_block_of_four_days_shows_every_weather_and_splits_are_varied() -> None:
