@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,14 @@ import torch
 import xarray as xr
 
 from nowcast.archive import Archive
+from nowcast.clips.model_input import check_masks, in_domain, model_input, scaled_frames
 from nowcast.errors import NowcastError
 from nowcast.forecast_file import RAIN_RATE, write_forecast
 from nowcast.forecaster import Forecaster
 from nowcast.models import BASELINES, ModelForecaster, baseline, load_checkpoint, load_model
+from nowcast.radar.flags import UNSEEN, USABLE
 from nowcast.run import Run
 from nowcast.units import HKO7_SCALE, HKO7_ZR, rain_rate_from_scaled
-
-UNSEEN, USABLE, DOUBTFUL = 0, 1, 2
-"""Flags of the variable `valid` (see docs/data.md)."""
 
 
 class Nowcaster:
@@ -34,6 +34,7 @@ class Nowcaster:
         frame_interval: the archive's, in the data it was trained on; None accepts any.
         lead_steps: number of frames that a call without `lead_steps` forecasts.
         attributes: what to write into every nowcast about its origin.
+        masks: which pixels the forecaster may use, "static" or "frame" (`nowcast.clips.model_input`).
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class Nowcaster:
         lead_steps: int,
         frame_interval: np.timedelta64 | None = None,
         attributes: Mapping[str, Any] | None = None,
+        masks: str = "static",
     ) -> None:
+        check_masks(masks)
         self.forecaster = forecaster
         self.observed_frames = observed_frames
         self.lead_steps = lead_steps
         self.frame_interval = frame_interval
         self.attributes = dict(attributes or {})
+        self.masks = masks
 
     @classmethod
     def from_run(cls, path: str | Path | Run, checkpoint: str = "best", device: str = "auto") -> Nowcaster:
@@ -72,35 +76,46 @@ class Nowcaster:
                 "model_checkpoint": run.checkpoint(checkpoint).stem,
                 "config_sha256": hashlib.sha256(resolved).hexdigest(),
             },
+            masks=experiment.data.masks,
         )
 
     @classmethod
-    def from_baseline(cls, name: str, observed_frames: int = 5, lead_steps: int = 20) -> Nowcaster:
+    def from_baseline(
+        cls, name: str, observed_frames: int = 5, lead_steps: int = 20, masks: str = "static"
+    ) -> Nowcaster:
         """The nowcaster of a baseline, such as "extrapolation"; NowcastError lists the names."""
-        return cls(baseline(name), observed_frames, lead_steps, attributes={"model_run": name})
+        return cls(baseline(name), observed_frames, lead_steps, attributes={"model_run": name}, masks=masks)
 
     def __call__(self, observed: xr.Dataset, lead_steps: int | None = None) -> xr.Dataset:
         """Issue a nowcast at the time of the last observed frame.
 
         Args:
             observed: `reflectivity(time, y, x)` in dBZ (-10 = no echo, NaN = unseen) and, where known,
-                `valid(time, y, x)` flags (0 unseen, 1 usable, 2 doubtful), as `Archive.dataset` gives them. The last
-                frames count; slots that are not there are taken as unseen.
+                `valid(time, y, x)` flags (0 unseen, 1 usable, 2 doubtful) and `static_mask(y, x)` (True = use this
+                pixel), as `Archive.dataset` gives them. The last frames count; slots that are not there are taken as
+                unseen. As in an archive, reflectivity is rounded to the 8-bit scale (0.27 dB).
             lead_steps: number of frames to forecast, ≥ 1; by default as many as the model was trained for.
 
         Returns:
-            `rain_rate(issue_time, lead_time, y, x)` in mm/h, float32, NaN where the forecaster cannot know;
-            `observed_rain_rate(observed_time, y, x)` in mm/h, NaN where unseen; `static_mask(y, x)`, True = seen in
-            at least one observed frame; coordinates x, y and the grid mapping of `observed`.
+            `rain_rate(issue_time, lead_time, y, x)` in mm/h, float32, NaN where the forecaster cannot know and wherever
+            `static_mask` does not hold; `observed_rain_rate(observed_time, y, x)` in mm/h, as the forecaster was given
+            it, NaN where unseen; `static_mask(y, x)`, True = seen in at least one observed frame; coordinates x, y and
+            the grid mapping of `observed`.
         """
         steps = self.lead_steps if lead_steps is None else lead_steps
         if steps < 1:
             raise NowcastError(f"{steps} lead steps asked for, expected at least 1")
         interval = self._interval(observed)
-        frames, seen, times, present = self._latest(observed, interval)
+        codes, flags, times, present = self._latest(observed, interval)
+        static_mask = np.ones(codes.shape[1:], bool)
+        if "static_mask" in observed:
+            static_mask = observed["static_mask"].transpose("y", "x").values.astype(bool)
+        frames = model_input(codes, flags, present, static_mask, self.masks)
+        domain = in_domain(frames.seen)
 
-        fields, valid = torch.from_numpy(frames)[None, :, None], torch.from_numpy(seen)[None, :, None]
+        fields, valid = scaled_frames(frames.codes)[None, :, None], torch.from_numpy(frames.valid)[None, :, None]
         forecast = self.forecaster(fields, valid, steps)[0, :, 0].numpy()  # (lead_steps, H, W)
+        forecast = np.where(domain, forecast, np.nan)
 
         issue_time = times[-1]
         lead_time = (np.arange(1, steps + 1) * interval).astype("timedelta64[s]")
@@ -109,10 +124,10 @@ class Nowcaster:
                 "rain_rate": (("issue_time", "lead_time", "y", "x"), _rain_rate(forecast)[None], dict(RAIN_RATE)),
                 "observed_rain_rate": (
                     ("observed_time", "y", "x"),
-                    _rain_rate(np.where(seen, frames, np.nan)),
+                    _rain_rate(np.where(frames.seen, fields[0, :, 0].numpy(), np.nan)),
                     dict(RAIN_RATE),
                 ),
-                "static_mask": (("y", "x"), seen.any(axis=0), {"long_name": "seen by the radar"}),
+                "static_mask": (("y", "x"), domain, {"long_name": "seen by the radar"}),
             },
             coords={
                 "issue_time": [issue_time.astype("datetime64[ns]")],
@@ -129,6 +144,7 @@ class Nowcaster:
                 **self.attributes,
                 "observed_frames_used": int(present.sum()),
                 "observed_frames_missing": int((~present).sum()),
+                "masks": self.masks,
                 "zr_relation": f"Z = {HKO7_ZR.a} R^{HKO7_ZR.b}",
             },
         )
@@ -164,22 +180,19 @@ class Nowcaster:
     def _latest(
         self, observed: xr.Dataset, interval: np.timedelta64
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Scaled frames, where they were seen, their times, and which of them exist; missing slots are zero."""
+        """Codes and flags of the last slots, (T, H, W), their times, and which of them exist; the others are unseen."""
         have = observed["time"].values.astype("datetime64[s]")
-        last = have.max()
-        times = last - interval * np.arange(self.observed_frames - 1, -1, -1)
+        times = have.max() - interval * np.arange(self.observed_frames - 1, -1, -1)
         shape = (self.observed_frames, observed.sizes["y"], observed.sizes["x"])
-        frames, seen = np.zeros(shape, np.float32), np.zeros(shape, bool)
+        codes, flags = np.zeros(shape, np.uint8), np.full(shape, UNSEEN, np.uint8)
         present = np.isin(times, have)
         for slot in np.flatnonzero(present):
             frame = observed.isel(time=int(np.flatnonzero(have == times[slot])[0]))
             reflectivity = frame["reflectivity"].values
-            usable = np.isfinite(reflectivity)
-            if "valid" in observed:
-                usable &= frame["valid"].values != UNSEEN
-            frames[slot] = np.where(usable, HKO7_SCALE.scale(reflectivity), 0)
-            seen[slot] = usable
-        return frames, seen, times, present
+            given = frame["valid"].values if "valid" in observed else USABLE
+            codes[slot] = HKO7_SCALE.encode(HKO7_SCALE.scale(reflectivity))
+            flags[slot] = np.where(np.isfinite(reflectivity), given, UNSEEN)
+        return codes, flags, times, present
 
 
 def _rain_rate(scaled: np.ndarray) -> np.ndarray:
@@ -194,6 +207,7 @@ def forecast(
     at: str | datetime | np.datetime64 | None = None,
     lead_steps: int | None = None,
     checkpoint: str = "best",
+    masks: str | None = None,
 ) -> xr.Dataset:
     """Issue one nowcast from an archive and, with `output`, write it as a CF netCDF file.
 
@@ -203,6 +217,8 @@ def forecast(
         output: file to write; None writes none.
         at: issue time, UTC; the nowcast sees frames up to it. None takes the latest frame.
         lead_steps: frames to forecast; None takes the model's.
+        checkpoint: "best" or "last", of a run.
+        masks: "static", or "frame" for every frame's own mask; None takes the run's, "static" for a baseline.
 
     Returns:
         the dataset described at `Nowcaster.__call__`.
@@ -213,6 +229,10 @@ def forecast(
         nowcaster = Nowcaster.from_baseline(run)
     else:
         nowcaster = Nowcaster.from_run(run, checkpoint)
+    if masks is not None:
+        check_masks(masks)
+        nowcaster = copy(nowcaster)
+        nowcaster.masks = masks
     archive = archive if isinstance(archive, Archive) else Archive.open(archive)
     issue_time = archive.times[-1] if at is None else _time(at)
     if issue_time not in archive.times:

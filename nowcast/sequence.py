@@ -17,6 +17,8 @@ class RadarSequence:
         observed_valid: bool, same shape; True = use this pixel.
         observation: scaled reflectivity of the frames to forecast, float32 (B, T_forecast, 1, H, W).
         valid: bool, same shape as `observation`; True = use this pixel (score it, learn from it).
+        in_domain: bool (B, 1, 1, H, W), True where a forecast may say anything: the radar saw the pixel in at least one
+            observed frame; None = everywhere.
 
     A sequence with contradicting shapes or types cannot be built (ValueError).
     """
@@ -25,6 +27,7 @@ class RadarSequence:
     observed_valid: Tensor
     observation: Tensor
     valid: Tensor
+    in_domain: Tensor | None = None
 
     def __post_init__(self) -> None:
         for name in ("observed", "observation"):
@@ -47,6 +50,10 @@ class RadarSequence:
                 f"observed frames are {tuple(self.observed.shape[3:])}, "
                 f"observation frames {tuple(self.observation.shape[3:])}"
             )
+        domain = self.in_domain
+        expected = (len(self), 1, 1, *self.observed.shape[3:])
+        if domain is not None and (domain.dtype != torch.bool or tuple(domain.shape) != expected):
+            raise ValueError(f"in_domain is {domain.dtype} {tuple(domain.shape)}, expected torch.bool {expected}")
 
     def __len__(self) -> int:
         return int(self.observed.shape[0])
@@ -63,4 +70,11 @@ class RadarSequence:
             self.observed_valid.to(device),
             self.observation.to(device),
             self.valid.to(device),
+            None if self.in_domain is None else self.in_domain.to(device),
         )
+
+    def within_domain(self, forecast: Tensor) -> Tensor:
+        """A forecast (…, B, T, 1, H, W) of this sequence with NaN outside the domain, on its own device."""
+        if self.in_domain is None:
+            return forecast
+        return forecast.masked_fill(~self.in_domain.to(forecast.device), torch.nan)

@@ -144,8 +144,9 @@ class Archive:
     def dataset(self, times: ArrayLike) -> xr.Dataset:
         """Frames at `times` as CF data in physical units.
 
-        `reflectivity(time, y, x)` float32 dBZ, -10 = no echo; `valid(time, y, x)` uint8 flags; x, y in metres; the
-        grid mapping where the archive has one. A time that is not there is unseen everywhere.
+        `reflectivity(time, y, x)` float32 dBZ, -10 = no echo; `valid(time, y, x)` uint8 flags; `static_mask(y, x)`
+        bool, True = use this pixel; x, y in metres; the grid mapping where the archive has one. A time that is not
+        there is unseen everywhere.
         """
         import xarray as xr  # slow to import, and reading raw frames needs none of it
 
@@ -165,6 +166,7 @@ class Archive:
                 frames.flags,
                 {"flag_values": np.array([0, 1, 2], np.uint8), "flag_meanings": FLAG_MEANINGS, **mapping},
             ),
+            "static_mask": (("y", "x"), self.static_mask, {"long_name": "seen by the radar", **mapping}),
         }
         coordinates: dict[str, Any] = {
             "time": at,

@@ -23,11 +23,15 @@ def forecast(
     ] = None,
     lead_steps: Annotated[int | None, typer.Option(min=1, help="Frames to forecast.  [default: the model's]")] = None,
     checkpoint: Annotated[str, typer.Option(help="best (on validation) or last.")] = "best",
+    masks: Annotated[
+        str | None,
+        typer.Option(help="static, or frame (each frame's mask).  [default: the run's, static for a baseline]"),
+    ] = None,
 ) -> None:
     """Issue a nowcast as a CF netCDF file, rain rate in mm/h."""
     from nowcast.forecasting import forecast as issue
 
-    made = issue(run, archive, output, at=at, lead_steps=lead_steps, checkpoint=checkpoint)
+    made = issue(run, archive, output, at=at, lead_steps=lead_steps, checkpoint=checkpoint, masks=masks)
     minutes = made["lead_time"].values[-1].astype("timedelta64[m]").astype(int)
     if made.attrs["observed_frames_missing"]:
         used, missing = made.attrs["observed_frames_used"], made.attrs["observed_frames_missing"]

@@ -7,21 +7,23 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from nowcast.archive.archive import Archive, crop
+from nowcast.clips.model_input import ModelInput, check_masks, in_domain, model_input, scaled_frames
 from nowcast.errors import NowcastError
-from nowcast.radar.flags import USABLE
 from nowcast.radar.times import Times, interval_seconds, seconds
 from nowcast.sequence import RadarSequence
 
-MASKS = ("static", "frame")
 LOADING_BLOCK = 500
 """Frames read at once while a store fills: a few days, so that loading needs little memory beside the store."""
+
+HELD_BYTES = {"static": 1 + 1 / 8, "frame": 1 + 2 / 8}
+"""Bytes that a pixel takes in memory at most: its code, and a bit for each mask."""
 
 
 class ClipStore:
     """The frames of one split and one crop, served as batches of sequences.
 
-    `masks="static"`: valid = static mask, on frames that exist. `masks="frame"`: valid = flag 1, the `.mask` of the
-    2017 benchmark. A missing frame is all zero and nowhere valid. Build it with `from_archive`.
+    What is valid, and what a forecaster is given of a frame, says `nowcast.clips.model_input`. A missing frame is all
+    zero and nowhere valid. Build it with `from_archive`.
     """
 
     def __init__(
@@ -40,7 +42,8 @@ class ClipStore:
         self._static = np.ascontiguousarray(self._static[:, crop(columns, archive.shape[1], "columns")])
         self._seconds = seconds(times)
         self._codes: torch.Tensor | None = None
-        self._usable: torch.Tensor | None = None
+        self._valid: NDArray[np.uint8] | None = None
+        self._seen: NDArray[np.uint8] | None = None
         if in_memory:
             self._load()
 
@@ -65,15 +68,14 @@ class ClipStore:
 
         NowcastError where the crop leaves the frame or no frame is at `times`.
         """
-        if masks not in MASKS:
-            raise NowcastError(f"masks is {masks!r}, expected one of {', '.join(MASKS)}")
+        check_masks(masks)
         wanted = np.unique(np.asarray(times, "datetime64[s]"))
         present = wanted[archive.index.find(wanted)[1]]
         if not len(present):
             raise NowcastError(f"the archive {archive.path} has no frame at any of the {len(wanted)} times asked for")
         down, across = crop(rows, archive.shape[0], "rows"), crop(columns, archive.shape[1], "columns")
         frame = (down.stop - down.start) * (across.stop - across.start)
-        needed = (len(present) + 1) * frame * (2 if masks == "frame" else 1)
+        needed = (len(present) + 1) * frame * HELD_BYTES[masks]
         fits = needed <= memory_gib * 2**30
         return cls(archive, present, rows, columns, masks, fits if in_memory is None else in_memory)
 
@@ -98,42 +100,52 @@ class ClipStore:
         wanted = first[:, None] + np.arange(observed + forecast) * self.interval  # (B, T)
         position = np.minimum(np.searchsorted(self._seconds, wanted), len(self._seconds) - 1)
         present = self._seconds[position] == wanted
-        codes, valid = self._gather(wanted, np.where(present, position, len(self._seconds)), present)
-        fields = codes.to(torch.float32).div_(255.0).unsqueeze(2)  # (B, T, 1, H, W)
-        valid = valid.unsqueeze(2)
-        return RadarSequence(fields[:, :observed], valid[:, :observed], fields[:, observed:], valid[:, observed:])
+        frames = self._gather(wanted, np.where(present, position, len(self._seconds)), present)
+        fields = scaled_frames(frames.codes).unsqueeze(2)  # (B, T, 1, H, W)
+        valid = torch.from_numpy(frames.valid).unsqueeze(2)
+        domain = torch.from_numpy(in_domain(frames.seen[:, :observed]))[:, None, None]  # (B, 1, 1, H, W)
+        return RadarSequence(
+            fields[:, :observed], valid[:, :observed], fields[:, observed:], valid[:, observed:], domain
+        )
 
-    def _gather(
-        self, wanted: NDArray[np.int64], position: NDArray[np.int64], present: NDArray[np.bool_]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes uint8 and valid bool, both (B, T, H, W), of the frames at `position` (the last one is empty)."""
+    def _gather(self, wanted: NDArray[np.int64], position: NDArray[np.int64], present: NDArray[np.bool_]) -> ModelInput:
+        """The frames at `position` (the last one is empty), (B, T, H, W)."""
         shape = (*wanted.shape, *self.shape)
-        if self._codes is not None:
-            flat = torch.from_numpy(position.ravel())
-            codes = self._codes.index_select(0, flat).view(shape)
-            if self._usable is not None:
-                return codes, self._usable.index_select(0, flat).view(shape)
-        else:
-            times = np.where(present, wanted, -1).astype("datetime64[s]").ravel()
-            if self.masks == "frame":
-                frames = self.archive.read(times, self.rows, self.columns)
-                usable = torch.from_numpy(frames.flags == USABLE)
-                return torch.from_numpy(frames.codes).view(shape), usable.view(shape)
-            read = self.archive.read_codes(times, self.rows, self.columns)[0]
-            codes = torch.from_numpy(read).view(shape)
-        return codes, torch.from_numpy(present)[..., None, None] & torch.from_numpy(self._static)
+        if self._codes is None:
+            read = self.archive.read(
+                np.where(present, wanted, -1).astype("datetime64[s]").ravel(), self.rows, self.columns
+            )
+            codes, flags = read.codes.reshape(shape), read.flags.reshape(shape)
+            return model_input(codes, flags, present, self._static, self.masks)
+        codes = self._codes.index_select(0, torch.from_numpy(position.ravel())).view(shape).numpy()
+        valid = self._masked(self._valid, position, present)
+        seen = self._masked(self._seen, position, present) if self.masks == "frame" else valid
+        return ModelInput(codes, valid, seen)
+
+    def _masked(
+        self, held: NDArray[np.uint8] | None, position: NDArray[np.int64], present: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """A mask (B, T, H, W) from its bits; from the static mask where that is all there is to say."""
+        if held is None:
+            return present[..., None, None] & self._static
+        bits = np.unpackbits(held[position.ravel()], axis=1, count=self._static.size)
+        return bits.view(np.bool_).reshape(*position.shape, *self.shape)
 
     def _load(self) -> None:
         """Hold every frame, and after the last an empty one that stands for whatever is missing."""
-        shape = (len(self.times) + 1, *self.shape)
-        codes = np.zeros(shape, np.uint8)
-        usable = np.zeros(shape, np.bool_) if self.masks == "frame" else None
-        for first in range(0, len(self.times), LOADING_BLOCK):
-            block = slice(first, min(first + LOADING_BLOCK, len(self.times)))
-            if usable is None:
-                codes[block], _ = self.archive.read_codes(self.times[block], self.rows, self.columns)
-            else:
-                frames = self.archive.read(self.times[block], self.rows, self.columns)
-                codes[block], usable[block] = frames.codes, frames.flags == USABLE
+        count, size = len(self.times), self._static.size
+        codes = np.zeros((count + 1, *self.shape), np.uint8)
+        names = ("valid", "seen") if self.masks == "frame" else ("valid",)
+        masks = {name: np.zeros((count + 1, -(-size // 8)), np.uint8) for name in names}
+        for first in range(0, count, LOADING_BLOCK):
+            block = slice(first, min(first + LOADING_BLOCK, count))
+            read = self.archive.read(self.times[block], self.rows, self.columns)
+            frames = model_input(read.codes, read.flags, read.present, self._static, self.masks)
+            codes[block] = frames.codes
+            for name, held in masks.items():
+                held[block] = np.packbits(getattr(frames, name).reshape(len(read.codes), size), axis=1)
         self._codes = torch.from_numpy(codes)
-        self._usable = None if usable is None else torch.from_numpy(usable)
+        static = np.packbits(self._static.ravel())
+        # Of most radars every frame sees what the static mask says: nothing need be held, nothing unpacked.
+        needed = {name: bits for name, bits in masks.items() if not (bits[:count] == static).all()}
+        self._valid, self._seen = needed.get("valid"), needed.get("seen")

@@ -81,7 +81,7 @@ def _forecast(forecasters: Mapping[str, Forecaster], windows: Windows, starts: T
         expected = tuple(sequence.observation.shape)
         if tuple(made.shape[1:] if members else made.shape) != expected:
             raise NowcastError(f"{name} forecast the shape {tuple(made.shape)}, expected (B, T, 1, H, W) = {expected}")
-        forecasts[name] = made
+        forecasts[name] = sequence.within_domain(made)
     return Issued(starts, sequence, forecasts)
 
 

@@ -16,6 +16,7 @@ from nowcast.evaluation.protocols import issue
 from nowcast.evaluation.unknown import settle
 from nowcast.forecaster import Forecaster
 from nowcast.models import ModelForecaster
+from nowcast.sequence import RadarSequence
 from nowcast.units import THRESHOLDS
 
 Span = tuple[int, int]
@@ -87,7 +88,7 @@ def compare_forecasters(
     with tqdm(total=len(windows.starts), desc="evaluate", unit="window", disable=not progress) as bar:
         for batch in issue(forecasters, windows, protocol, batch_size, ensembles="ensemble" in families):
             for name, forecast in batch.forecasts.items():
-                _must_be_numbers(name, forecasters[name], forecast)
+                _must_be_numbers(name, forecasters[name], forecast, batch.sequence)
             settled, scored = settle(batch.forecasts, batch.sequence, unknown)
             fields = {name: _crop(field, part) for name, field in settled.items()}
             observation, valid = (_crop(field, part) for field in (batch.sequence.observation, batch.sequence.valid))
@@ -103,11 +104,14 @@ def compare_forecasters(
     return comparison
 
 
-def _must_be_numbers(name: str, forecaster: Forecaster, forecast: Tensor) -> None:
-    """A network knows everywhere, so its NaN is no "unknown": it has diverged and must not pass unnoticed."""
+def _must_be_numbers(name: str, forecaster: Forecaster, forecast: Tensor, sequence: RadarSequence) -> None:
+    """A network knows all of the domain: NaN in it is not "unknown", it has diverged and must not pass unnoticed."""
     if forecast.isinf().any():
         raise NowcastError(f"{name} forecast infinite values; it cannot be scored")
-    if isinstance(forecaster, ModelForecaster | OnlineModel) and forecast.isnan().any():
+    unknown = forecast.isnan()
+    if sequence.in_domain is not None:
+        unknown = unknown & sequence.in_domain
+    if isinstance(forecaster, ModelForecaster | OnlineModel) and unknown.any():
         raise NowcastError(f"{name} forecast NaN: the network has diverged; train it with a smaller learning rate")
 
 

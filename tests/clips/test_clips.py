@@ -4,7 +4,7 @@ import torch
 from radar_tree import SHAPE, Tree, frame_of
 
 from nowcast.archive import Archive
-from nowcast.clips.store import ClipStore
+from nowcast.clips.store import HELD_BYTES, ClipStore
 from nowcast.errors import NowcastError
 
 START = np.datetime64("2018-07-21T00:00", "s")
@@ -25,7 +25,7 @@ def test_a_clip_is_the_frames_scaled(archive: Archive, in_memory: bool):
         for step in range(5):
             part, index = (clip.observed, step) if step < 3 else (clip.observation, step - 3)
             codes = frame_of(START + (first + step) * np.timedelta64(360, "s"))
-            expected = 0 * codes if first + step == GAP else codes
+            expected = codes * archive.static_mask * (first + step != GAP)
             assert (part[sample, index, 0].numpy() == expected.astype(np.float32) / np.float32(255)).all()
 
 
@@ -37,6 +37,8 @@ def test_masks_of_both_kinds(archive: Archive, in_memory: bool, masks: str):
     expected = flags == 1 if masks == "frame" else np.broadcast_to(archive.static_mask, flags.shape).copy()
     expected[GAP] = False
     assert (torch.cat([clip.observed_valid, clip.valid], 1)[0, :, 0].numpy() == expected).all()
+    fields = torch.cat([clip.observed, clip.observation], 1)[0, :, 0].numpy()
+    assert not fields[~expected].any() and fields[expected].any(), "what is not valid is given to nobody"
 
 
 def test_a_crop_of_a_clip(archive: Archive, in_memory: bool):
@@ -63,15 +65,17 @@ def test_memory_and_disk_give_the_same(archive: Archive):
             ClipStore.from_archive(archive, archive.times, masks=masks, in_memory=where).sequence(starts, 3, 4)
             for where in (True, False)
         )
-        for name in ("observed", "observed_valid", "observation", "valid"):
+        for name in ("observed", "observed_valid", "observation", "valid", "in_domain"):
             assert torch.equal(getattr(one, name), getattr(other, name))
 
 
 def test_what_fits_is_held_in_memory(archive: Archive):
     frame = SHAPE[0] * SHAPE[1] / 2**30
-    assert ClipStore.from_archive(archive, archive.times, memory_gib=12 * frame).in_memory
-    assert not ClipStore.from_archive(archive, archive.times, memory_gib=11 * frame).in_memory
-    assert not ClipStore.from_archive(archive, archive.times, masks="frame", memory_gib=12 * frame).in_memory
+    frames = {masks: 12 * HELD_BYTES[masks] for masks in ("static", "frame")}
+    for masks, needed in frames.items():
+        for memory, fits in ((needed * 1.001, True), (needed * 0.999, False)):
+            store = ClipStore.from_archive(archive, archive.times, masks=masks, memory_gib=memory * frame)
+            assert store.in_memory == fits
 
 
 def test_many_frames_are_loaded_in_blocks(tree: Tree, monkeypatch: pytest.MonkeyPatch):
@@ -79,7 +83,8 @@ def test_many_frames_are_loaded_in_blocks(tree: Tree, monkeypatch: pytest.Monkey
     tree.day("2018-07-21", 8)
     _, archive = tree.ingest()
     clip = ClipStore.from_archive(archive, archive.times, masks="frame").sequence([START], 7, 1)
-    assert (clip.observed[0, :, 0].numpy() * 255 == archive.read(archive.times[:7]).codes).all()
+    usable = archive.read(archive.times[:7])
+    assert (clip.observed[0, :, 0].numpy() * 255 == usable.codes * (usable.flags == 1)).all()
 
 
 def test_sentences(archive: Archive):
