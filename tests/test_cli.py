@@ -96,24 +96,27 @@ def test_synthesize_other_pixels_intervals_and_climates(tmp_path: Path) -> None:
         (("train", TOY, "--set", "training.steps=-3"), "training.steps is -3, expected greater than or equal to 1"),
         (("train", TOY, "--set", "oops"), "--set oops is not of the form key=value"),
         (("train", "nothing.yaml"), "nothing.yaml does not exist; expected an experiment file"),
-        (("train", TOY, "--archive", "{tmp}"), "{tmp}"),
+        (("train", TOY, "--archive", "{tmp}"), "(no archive.json in it); make one with: nowcast ingest"),
         (("evaluate", "{tmp}"), "holds no config.yaml"),
-        (("evaluate", "persistance", "--archive", "{archive}"), "persistence"),
-        (("evaluate", "persistence"), "archive"),
-        (("evaluate", "{run}", "--split", "tests"), "no split 'tests'"),
-        (("evaluate", "{run}", "--checkpoint", "lats"), "lats"),
-        (("evaluate", "{run}", "--protocol", "onlin"), "onlin"),
-        (("forecast", "{run}", "{tmp}", "-o", "f.nc"), "{tmp}"),
+        (
+            ("evaluate", "persistance", "--archive", "{archive}"),
+            "persistance is neither a run directory nor a baseline (persistence, extrapolation, sprog, steps)",
+        ),
+        (("evaluate", "persistence"), "no archive to evaluate on; give --archive ARCHIVE"),
+        (("evaluate", "{run}", "--split", "tests"), "no split 'tests', its splits are: train, valid, test"),
+        (("evaluate", "{run}", "--checkpoint", "lats"), "expected best or last"),
+        (("evaluate", "{run}", "--protocol", "onlin"), "expected one of fixed, online"),
+        (("forecast", "{run}", "{tmp}", "-o", "f.nc"), "(no archive.json in it); make one with: nowcast ingest"),
         (("forecast", "{run}", "{archive}", "-o", "{tmp}/f.png"), "does not end in .nc"),
-        (("forecast", "{run}", "{archive}", "-o", "{tmp}/f.nc", "--at", "today at noon"), "is no time"),
+        (("forecast", "{run}", "{archive}", "-o", "{tmp}/f.nc", "--at", "today at noon"), "expected UTC such as 2018"),
         (("forecast", "{run}", "{archive}", "-o", "{blocked}/f.nc"), "cannot be written"),
         (("animate", "{tmp}/none.nc", "-o", "f.gif"), "none.nc does not exist"),
         (("animate", "{blocked}", "-o", "f.gif"), "is no readable netCDF file"),
         (("info", "{tmp}/none"), "none does not exist"),
         (("info", "{tmp}"), "is none of archive, run directory"),
-        (("ingest", "hko7", "{tmp}", "{tmp}/a"), "{tmp}"),
-        (("ingest", "hko7", "{tmp}/none", "{tmp}/a"), "{tmp}/none"),
-        (("synthesize", "{blocked}", "--days", "1"), "{blocked}"),
+        (("ingest", "hko7", "{tmp}", "{tmp}/a"), "{tmp} has no radarPNG folder, expected radarPNG/YYYY/MM/DD"),
+        (("ingest", "hko7", "{tmp}/none", "{tmp}/a"), "{tmp}/none does not exist, expected a folder"),
+        (("synthesize", "{blocked}", "--days", "1"), "{blocked} is a file, expected a folder for synthetic radar"),
     ],
 )
 def test_one_clear_sentence(
@@ -125,8 +128,9 @@ def test_one_clear_sentence(
     done = nowcast(*(str(argument).format(**names) for argument in arguments))
     assert done.exit_code == 1, done.output
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    said = done.output.strip().splitlines()[-1]
-    assert said.startswith("nowcast: ") and sentence.format(**names) in said, done.output
+    last = done.output.strip().splitlines()[-1]
+    assert last.startswith("nowcast: ") and sentence.format(**names) in last, done.output
+    assert not any(sentence.format(**names) in str(argument) for argument in arguments), "a sentence says more"
     assert "Traceback" not in done.output
 
 

@@ -49,7 +49,8 @@ def write_day(
 ) -> None:
     """Write one day; an interrupted call leaves nothing. `attributes` become global attributes of the file.
 
-    Nothing in the file depends on when or by whom it was written, so the same frames give the same file.
+    Nothing in the file depends on when or by whom it was written, so the same frames give the same file. Every chunk
+    has a checksum (HDF5's Fletcher-32): a flipped bit is an error when it is read, and not other rain.
     NowcastError where it cannot be written.
     """
     try:
@@ -63,7 +64,7 @@ def write_day(
 def _write(file: netCDF4.Dataset, content: DayContent, grid: Grid, compression: Compression) -> None:
     file.createDimension("time", len(content.times))
     write_grid(file, grid)
-    time = file.createVariable("time", "i8", ("time",))
+    time = file.createVariable("time", "i8", ("time",), fletcher32=True)
     time.setncatts({"standard_name": "time", "axis": "T", "calendar": "standard"})
     time.units = "seconds since 1970-01-01 00:00:00"
     time[:] = seconds(content.times)
@@ -74,11 +75,13 @@ def _write(file: netCDF4.Dataset, content: DayContent, grid: Grid, compression: 
         options = compression_options(compression, values)
         chunk = (min(CHUNK_FRAMES, len(values)), *grid.shape)
         # Whole chunks are written, so a cache would only copy them: without one, writing takes 0.4 of the time.
-        field = file.createVariable(name, "u1", ("time", "y", "x"), chunksizes=chunk, chunk_cache=1024, **options)
+        field = file.createVariable(
+            name, "u1", ("time", "y", "x"), chunksizes=chunk, chunk_cache=1024, fletcher32=True, **options
+        )
         field.set_auto_maskandscale(False)
         field.setncatts(attributes)
         field[:] = values
-    seen = file.createVariable("ever_usable", "u1", ("y", "x"), compression="zlib")
+    seen = file.createVariable("ever_usable", "u1", ("y", "x"), compression="zlib", fletcher32=True)
     seen.setncatts({"long_name": "1 where a frame of the day was usable", **mapping_attribute(grid)})
     ever = np.zeros(grid.shape, bool)
     for flags in content.flags:  # frame by frame: a field of the size of the day would cost more than the rest

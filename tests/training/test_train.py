@@ -260,7 +260,11 @@ def test_a_damaged_checkpoint_is_told(small_experiment: MakeExperiment, tmp_path
         load_model(run)
 
 
-def test_the_log_in_two_formats(small_experiment: MakeExperiment, tmp_path: Path) -> None:
-    run = train(small_experiment(**{"training.steps": 2}), tmp_path, progress=False)
-    lines = (run.path / "log.jsonl").read_text().splitlines()
-    assert all(json.loads(line)["step"] in (1, 2) for line in lines)
+def test_the_log_says_the_same_in_two_formats(small_experiment: MakeExperiment, tmp_path: Path) -> None:
+    run = train(small_experiment(**{"training.steps": 6}), tmp_path, progress=False)
+    lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    with (run.path / "log.csv").open(newline="") as table:
+        rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(table)]
+    assert rows == lines
+    assert [line["step"] for line in lines if "loss" in line] == [2, 4, 6]  # log_every: 2
+    assert [line["step"] for line in lines if "validation_loss" in line] == [3, 6]  # validate_every: 3

@@ -33,11 +33,15 @@ def test_two_processes_equal_one(small_experiment: Callable[..., Experiment], tm
     import yaml
 
     file.write_text(yaml.safe_dump(experiment.plain()))
+    # --standalone: the processes meet at a port that is free, whatever else runs on this machine.
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617", str(script),
-         str(file), str(tmp_path / "together")],
-        capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        [*launcher, str(script), str(file), str(tmp_path / "together")],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
     expected = load_checkpoint(alone.checkpoint("last"))
