@@ -17,7 +17,7 @@ from statistics import median
 import cv2
 import numpy as np
 
-from nowcast.ingestion.ingest import ingest_hko7
+from nowcast import ingest_hko7
 
 
 def decode(source: Path) -> int:

@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 import torch
 
+from nowcast import ingest_hko7
 from nowcast.archive import Archive
 from nowcast.archive.summary import summarize
 from nowcast.clips.store import ClipStore
 from nowcast.clips.windows import clip_starts, sample_starts
-from nowcast.ingestion.ingest import ingest_hko7
 
 LENGTH, OBSERVED = 20, 10
 CROP = {"rows": (164, 284), "columns": (175, 295)}

@@ -6,6 +6,7 @@ The commands of `nowcast --help` are these functions; importing the package load
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from nowcast.experiment_file import read_experiment
     from nowcast.forecast_file import read_forecast, write_forecast
     from nowcast.forecasting import Nowcaster, forecast
-    from nowcast.ingestion.ingest import ingest, ingest_hko7
+    from nowcast.ingestion.ingest import ingest
+    from nowcast.ingestion.report import IngestReport
     from nowcast.run import Run
     from nowcast.synthetic.synthesize import synthesize
     from nowcast.training import train
@@ -36,7 +38,6 @@ _ROOMS = {
     "forecast": "nowcast.forecasting",
     "info": "nowcast.description:describe",
     "ingest": "nowcast.ingestion.ingest",
-    "ingest_hko7": "nowcast.ingestion.ingest",
     "read_experiment": "nowcast.experiment_file",
     "read_forecast": "nowcast.forecast_file",
     "synthesize": "nowcast.synthetic.synthesize",
@@ -64,6 +65,20 @@ __all__ = [
     "train",
     "write_forecast",
 ]
+
+
+def ingest_hko7(
+    source: str | os.PathLike[str],
+    archive: str | os.PathLike[str],
+    *,
+    pixel_metres: float | None = None,
+    **options: Any,
+) -> IngestReport:
+    """`ingest("hko7", source, archive, …)`; `pixel_metres` is an older name of `pixel`."""
+    from nowcast.ingestion.ingest import ingest
+
+    pixel = {} if pixel_metres is None else {"pixel": pixel_metres}
+    return ingest("hko7", source, archive, **{**pixel, **options})
 
 
 def __getattr__(name: str) -> Any:

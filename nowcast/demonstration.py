@@ -17,7 +17,7 @@ from nowcast.errors import NowcastError
 from nowcast.evaluation import evaluate, score_table
 from nowcast.experiment_file import read_experiment, shipped_config
 from nowcast.forecasting import forecast
-from nowcast.ingestion.ingest import ingest_hko7
+from nowcast.ingestion.ingest import ingest
 from nowcast.report import draw_report
 from nowcast.run import Run
 from nowcast.synthetic.synthesize import synthesize
@@ -66,7 +66,7 @@ def demo(output: str | Path = "demo", *, seed: int = 0, steps: int | None = None
     tell(f"synthesize {DAYS} days of radar")
     synthesize(folder / "radar", days=DAYS, seed=seed, size=SIZE, frames_per_day=FRAMES_PER_DAY, progress=progress)
     tell("ingest them into an archive")
-    ingest_hko7(folder / "radar", folder / "archive", progress=progress)
+    ingest("hko7", folder / "radar", folder / "archive", progress=progress)
     tell("pretrain a ConvGRU with MEmeL")
     pretrained = train(pretraining, folder / "runs", resume=True, progress=progress)
     tell("fine-tune it plainly")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from nowcast.errors import NowcastError
+from nowcast.readers import READERS, recognized_format
 
 
 def describe(path: str | Path) -> str:
@@ -19,8 +21,10 @@ def describe(path: str | Path) -> str:
         return _archive(path)
     if path.is_file() and path.suffix == ".nc":
         return _netcdf(path)
-    if (path / "radarPNG").is_dir():
-        return f"{path}: radar files in the layout of HKO-7; make an archive with: nowcast ingest hko7 {path} ARCHIVE"
+    format_ = recognized_format(path)
+    if format_ is not None:
+        command = f"nowcast ingest {format_} {shlex.quote(str(path))} ARCHIVE"
+        return f"{path}: radar files ({READERS[format_].about}); make an archive with: {command}"
     raise NowcastError(f"{path} is none of archive, run directory, forecast file or score file")
 
 
@@ -58,15 +62,14 @@ def _archive(path: Path) -> str:
 
     facts = summarize(Archive.open(path))
     splits = ", ".join(f"{n}: {s['days']} days, {s['frames']} frames" for n, s in facts["splits"].items())
-    pixel = facts["pixel_metres"]
     return _table(
         f"{path}: radar archive",
         {
             "frames": f"{facts['frames']} on {facts['days']} days, every {facts['interval_minutes']:g} min",
             "time (UTC)": f"{facts['first']} to {facts['last']}",
             "missing": f"{facts['missing_slots']} slots{', first ' + facts['missing'][0] if facts['missing'] else ''}",
-            "grid": "×".join(map(str, facts["shape"])) + (f" pixels of {pixel:.0f} m" if pixel else " pixels")
-            + f", projection {facts['projection']}",
+            "grid": facts["grid"],
+            "place": facts["place"],
             "splits": splits or "none",
             "static mask": f"{facts['static_mask']}, {_percent(facts['static_mask_fraction'])} usable",
             "valid pixels": _percent(facts["valid_fraction"]),

@@ -73,6 +73,9 @@ class ReflectivityScale:
 HKO7_ZR = ZRRelation()
 HKO7_SCALE = ReflectivityScale()
 
+CANONICAL_ZR, CANONICAL_SCALE = HKO7_ZR, HKO7_SCALE
+"""The one scale of all archives, whatever radar they hold: readers convert at the door (nowcast.readers.canonical)."""
+
 
 def rain_rate_from_scaled(
     scaled: ArrayLike, zr: ZRRelation = HKO7_ZR, scale: ReflectivityScale = HKO7_SCALE

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nowcast import ingest_hko7
 from nowcast.archive import Archive
-from nowcast.ingestion.ingest import ingest_hko7
 from nowcast.ingestion.report import IngestReport
 
 SHAPE = (12, 16)

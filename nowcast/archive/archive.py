@@ -18,7 +18,7 @@ from nowcast.archive.splits import Splits
 from nowcast.errors import NowcastError
 from nowcast.radar.flags import FLAG_MEANINGS
 from nowcast.radar.times import Times
-from nowcast.units import HKO7_SCALE
+from nowcast.units import CANONICAL_SCALE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,7 +62,7 @@ class Archive:
         index = read_index(folder, metadata.grid.shape)
         if not len(index.times):
             raise NowcastError(
-                f"the radar archive {folder} holds no frames yet; fill it with: nowcast ingest hko7 SOURCE {folder}"
+                f"the radar archive {folder} holds no frames yet; fill it with: nowcast ingest FORMAT SOURCE {folder}"
             )
         return cls(folder, metadata, index)
 
@@ -83,13 +83,18 @@ class Archive:
 
     @property
     def y(self) -> NDArray[np.float64]:
-        """Metres north of the middle, (H,), descending: row 0 is north."""
+        """Coordinates of pixel centers, (H,), descending: row 0 is north; see `nowcast.radar.grid.Grid`."""
         return self.metadata.grid.y
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """Metres east of the middle, (W,), ascending."""
+        """Coordinates of pixel centers, (W,), ascending."""
         return self.metadata.grid.x
+
+    @property
+    def pixel_meters(self) -> float | None:
+        """Mean edge of a pixel in meters; None for a frame of one pixel."""
+        return self.metadata.grid.pixel_meters
 
     @property
     def crs_attributes(self) -> dict[str, Any]:
@@ -145,15 +150,15 @@ class Archive:
         """Frames at `times` as CF data in physical units.
 
         `reflectivity(time, y, x)` float32 dBZ, -10 = no echo; `valid(time, y, x)` uint8 flags; `static_mask(y, x)`
-        bool, True = use this pixel; x, y in metres; the grid mapping where the archive has one. A time that is not
-        there is unseen everywhere.
+        bool, True = use this pixel; x, y as in the archive's grid; the grid mapping where it has one. A time that is
+        not there is unseen everywhere.
         """
         import xarray as xr  # slow to import, and reading raw frames needs none of it
 
         at = np.atleast_1d(np.asarray(times, "datetime64[s]"))
         frames = self.read(at)
-        scale = HKO7_SCALE.maximum - HKO7_SCALE.minimum
-        decibels = (np.arange(256) * (scale / 255) + HKO7_SCALE.minimum).astype(np.float32)
+        scale = CANONICAL_SCALE.maximum - CANONICAL_SCALE.minimum
+        decibels = (np.arange(256) * (scale / 255) + CANONICAL_SCALE.minimum).astype(np.float32)
         dims, mapping = ("time", "y", "x"), {"grid_mapping": "crs"} if self.crs_attributes else {}
         fields = {
             "reflectivity": (
@@ -170,8 +175,8 @@ class Archive:
         }
         coordinates: dict[str, Any] = {
             "time": at,
-            "y": ("y", self.y, {"units": "m", "long_name": "metres north of the middle"}),
-            "x": ("x", self.x, {"units": "m", "long_name": "metres east of the middle"}),
+            "y": ("y", self.y, self.metadata.grid.axis_attributes("y")),
+            "x": ("x", self.x, self.metadata.grid.axis_attributes("x")),
         }
         if self.crs_attributes:
             coordinates["crs"] = ((), 0, self.crs_attributes)

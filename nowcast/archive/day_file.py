@@ -16,7 +16,7 @@ from nowcast.errors import NowcastError
 from nowcast.radar.flags import DOUBTFUL, FLAG_MEANINGS, UNSEEN, USABLE
 from nowcast.radar.grid import Grid
 from nowcast.radar.times import Times, seconds
-from nowcast.units import HKO7_SCALE
+from nowcast.units import CANONICAL_SCALE
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,8 @@ _REFLECTIVITY = {
     "standard_name": "equivalent_reflectivity_factor",
     "long_name": "radar reflectivity",
     "units": "dBZ",
-    "scale_factor": np.float32((HKO7_SCALE.maximum - HKO7_SCALE.minimum) / 255),
-    "add_offset": np.float32(HKO7_SCALE.minimum),
+    "scale_factor": np.float32((CANONICAL_SCALE.maximum - CANONICAL_SCALE.minimum) / 255),
+    "add_offset": np.float32(CANONICAL_SCALE.minimum),
     "comment": "the lowest value means that the radar saw no echo, where valid is not unseen",
     "ancillary_variables": "valid",
 }
@@ -122,15 +122,12 @@ def open_day(path: Path) -> netCDF4.Dataset:
 
 def write_grid(file: netCDF4.Dataset, grid: Grid) -> None:
     """Dimensions y, x with their coordinates, and the grid mapping where there is one."""
-    projected = bool(grid.crs_attributes)
-    for name, values, direction in (("y", grid.y, "north"), ("x", grid.x, "east")):
+    for name, values in (("y", grid.y), ("x", grid.x)):
         file.createDimension(name, len(values))
         axis = file.createVariable(name, "f8", (name,))
-        axis.setncatts({"units": "m", "axis": name.upper(), "long_name": f"metres {direction} of the middle"})
-        if projected:
-            axis.standard_name = f"projection_{name}_coordinate"
+        axis.setncatts(grid.axis_attributes(name))
         axis[:] = values
-    if projected:
+    if grid.crs_attributes:
         file.createVariable("crs", "i4").setncatts(grid.crs_attributes)
 
 

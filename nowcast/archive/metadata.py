@@ -83,10 +83,10 @@ def read_metadata(folder: Path) -> Metadata:
     if not folder.is_dir():
         raise NowcastError(f"{folder} does not exist, expected the folder of a radar archive (see nowcast ingest)")
     if not is_archive(folder):
-        hint = "make one with: nowcast ingest hko7 SOURCE ARCHIVE"
-        if (folder / "radarPNG").is_dir():
-            hint = f"it holds PNG frames, ingest them first with: nowcast ingest hko7 {folder} ARCHIVE"
-        raise NowcastError(f"{folder} is no radar archive (no {METADATA_FILE} in it); {hint}")
+        raise NowcastError(
+            f"{folder} is not a radar archive (no {METADATA_FILE} in it); make one with: "
+            "nowcast ingest FORMAT SOURCE ARCHIVE"
+        )
     content = _read_json(folder / METADATA_FILE)
     try:
         with netCDF4.Dataset(folder / GRID_FILE, "r") as file:

@@ -1,4 +1,4 @@
-"""Which days are for training, validation and test: the benchmark's day lists, or dates that a user gives."""
+"""Which days are for training, validation and test: day lists of a source, or dates that a user gives."""
 
 from __future__ import annotations
 

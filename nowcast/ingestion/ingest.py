@@ -1,12 +1,12 @@
-"""`nowcast ingest`: from radar files on a disk to an archive, in parallel, incremental, safe to interrupt."""
+"""`nowcast ingest`: from a source of radar frames to an archive, in parallel, incremental, safe to interrupt."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,67 +23,72 @@ from nowcast.archive.index import (
 from nowcast.archive.metadata import write_metadata
 from nowcast.atomic_files import only_writer, remove_leftovers
 from nowcast.errors import NowcastError
-from nowcast.ingestion.day_jobs import DayJob, Settings, run_jobs
-from nowcast.ingestion.plan import SIX_MINUTES, Choices, Preparation, prepare
+from nowcast.ingestion.day_jobs import DayJob, IngestContext, run_jobs
+from nowcast.ingestion.leftovers import no_empty_archive
+from nowcast.ingestion.plan import IngestOptions, IngestPlan, prepare
 from nowcast.ingestion.report import IngestReport, describe_splits, gather
 from nowcast.ingestion.static_mask import derived_static_mask
-from nowcast.readers.hko7 import Hko7Source
+from nowcast.readers import open_source
+from nowcast.readers.source import Reader, SourceOptions
+from nowcast.units import ZRRelation
 
 
 def ingest(
-    layout: str, source: str | os.PathLike[str], archive: str | os.PathLike[str], **options: Any
-) -> IngestReport:
-    """Read radar files of a named layout ("hko7") into an archive; the options are those of its reader."""
-    if layout not in READERS:
-        raise NowcastError(f"{layout!r} is no layout that can be read; expected one of {', '.join(READERS)}")
-    return READERS[layout](source, archive, **options)
-
-
-def ingest_hko7(
+    format: str | Reader,
     source: str | os.PathLike[str],
     archive: str | os.PathLike[str],
     *,
     splits: Iterable[str] | Mapping[str, Iterable[object]] | None = None,
     days: Iterable[str] | None = None,
-    interval: np.timedelta64 = SIX_MINUTES,
+    interval: np.timedelta64 | None = None,
     tolerance: np.timedelta64 | None = None,
-    compression: Compression = "blosc_lz4",
-    pixel_metres: float | None = None,
     center: tuple[float, float] | None = None,
+    pixel: float | None = None,
+    crs: str | None = None,
+    site: str | None = None,
+    zr: tuple[float, float] | ZRRelation | None = None,
+    compression: Compression = "blosc_lz4",
     workers: int | None = None,
+    executor: Executor | None = None,
     replace_days: bool = False,
     progress: bool = True,
 ) -> IngestReport:
-    """Read radar in the HKO-7 layout into an archive, new or begun; return the report, which lies in it too.
+    """Read radar files into an archive, new or begun; return the report, which lies in it too.
 
     Arguments:
-        source: folder with radarPNG/ (see `nowcast.readers.hko7`), or radarPNG itself.
+        format: name of a radar format (`nowcast.readers.format_names()`), or a reader of your own.
+        source: folder or file of that format.
         archive: folder of the archive; it is made, or days that are new or changed in the source are written to it.
-        splits: `["train=2018-07-21,2018-07-22", …]` or a mapping name → days; None takes the day lists beside the
-            images. What a user gives stays until the user gives something else.
+        splits: `["train=2018-07-21,2018-07-22", …]` or a mapping name → days; None takes the source's own, where it
+            has any. What a user gives stays until the user gives something else.
         days: read only these days (YYYY-MM-DD, or FIRST..LAST); None reads all.
-        interval: frame interval; it divides a day.
+        interval: frame interval; it divides a day. None: what the source says or its format usually has.
         tolerance: a frame off the time grid by at most this is used for the nearest free slot; None: a
             quarter of the interval.
-        compression: "blosc_lz4" (fastest to read), "zstd", or "zlib" (read by every netCDF-4 tool).
-        pixel_metres, center: grid of frames that are not HKO-7's: pixel edge in metres, and (latitude, longitude)
-            of the middle in degrees.
-        workers: processes; None takes one a core.
+        center, pixel, crs, site: the place, where the source does not state it (see
+            `nowcast.readers.source.SourceOptions`). Without a place the archive has a plain Cartesian grid.
+        zr: a and b of the source's relation Z = a R^b; None: what the source says or its format usually has.
+        compression: "blosc_lz4" (fastest to read), "zstd", or "zlib" (read by every netCDF-4 tool, GDAL included).
+        workers: processes; None takes one a core. Only where no executor is given.
+        executor: where days are read; its workers must see the same folders. None: processes of this machine.
         replace_days: let this source overwrite days that came from another one.
         progress: show a progress bar.
 
-    NowcastError where there is no frame, where grid or interval are not the archive's, where a day is in two splits
-    or came from another source, or where something cannot be written. An interrupted ingest leaves whole days; the
-    same call again goes on and gives the archive that an undisturbed one gives.
+    NowcastError where there is no frame, where grid, interval or Z-R relation are not the archive's, where a day is
+    in two splits or came from another source, or where something cannot be written. An interrupted ingest leaves
+    whole days; the same call again goes on and gives the archive that an undisturbed one gives, whatever the workers.
     """
     check_compression(compression)
-    origin, folder = Hko7Source.open(source), Path(archive).resolve()
-    choices = Choices(splits, days, interval, tolerance, compression, pixel_metres, center)
-    plan = prepare(origin, folder, choices)
-    settings = Settings(folder, plan.reader, plan.metadata.grid, plan.metadata.attributes, compression)
-    with only_writer(folder):
+    relation = ZRRelation(*zr) if isinstance(zr, tuple) else zr
+    origin = open_source(format, Path(source), SourceOptions(center, pixel, crs, site, relation, interval))
+    folder = Path(archive).resolve()
+    plan = prepare(origin, folder, IngestOptions(splits, days, tolerance, compression))
+    shape = plan.facts.grid.shape
+    context = IngestContext(folder, origin, plan.facts, plan.metadata.attributes, compression)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    with only_writer(folder), no_empty_archive(folder, made):
         remove_leftovers(folder)
-        facts = _readable_facts(folder, plan.reader.shape)
+        facts = _readable_facts(folder, shape)
         to_do = [job for job in plan.jobs if not _unchanged(job, facts)]
         if not replace_days:
             _refuse_other_source(plan, folder, to_do, facts)
@@ -91,21 +96,23 @@ def ingest_hko7(
         if to_do:
             remove_index(folder)
         done = {job.file: facts[job.file] for job in plan.jobs if _unchanged(job, facts)}
-        for job, day in run_jobs(to_do, settings, workers, progress):
+        for job, day in run_jobs(to_do, context, workers, executor, progress):
             done[job.file] = day
             if day.times:
                 facts[job.file] = day
-        index = FrameIndex.of({file: day_facts(folder, file, plan.reader.shape, facts) for file in day_files(folder)})
+        index = FrameIndex.of({file: day_facts(folder, file, shape, facts) for file in day_files(folder)})
         write_index(folder, index)
         if not plan.mask_known:
-            mask = derived_static_mask((folder / file for file in index.files), plan.reader.shape)
+            mask = derived_static_mask((folder / file for file in index.files), shape)
             write_metadata(folder, replace(plan.metadata, static_mask=mask))
         written = sum(bool(done[job.file].times) for job in to_do)
         report = _report(plan, folder, index, [(job, done[job.file]) for job in plan.jobs], written, days is None)
         report.write(folder)
-    if not report.written:
-        example = next(iter(report.unreadable), "none")
-        raise NowcastError(f"none of the {report.found} frames in {origin.root} could be used, for example {example}")
+        if not report.written:
+            example = next(iter(report.unreadable), "none")
+            raise NowcastError(
+                f"none of the {report.found} frames in {origin.root} could be used, for example {example}"
+            )
     return report
 
 
@@ -126,21 +133,21 @@ def _unchanged(job: DayJob, facts: dict[Path, DayFacts]) -> bool:
     return day is not None and day.digest == job.digest and not day.report.get("retry", False)
 
 
-def _refuse_other_source(plan: Preparation, folder: Path, to_do: list[DayJob], facts: dict[Path, DayFacts]) -> None:
+def _refuse_other_source(plan: IngestPlan, folder: Path, to_do: list[DayJob], facts: dict[Path, DayFacts]) -> None:
     """NowcastError where a source new to the archive has other frames for days that the archive holds."""
-    if plan.stored is None or str(plan.origin.root) in plan.stored.sources:
+    if plan.stored is None or str(plan.source.root) in plan.stored.sources:
         return
     conflict = next((job for job in to_do if job.file in facts), None)
     if conflict is not None:
         raise NowcastError(
             f"the archive {folder} already holds {conflict.day.day} from {', '.join(plan.stored.sources)}, and "
-            f"{plan.origin.root} has other files for that day; ingest into a new folder, or "
-            f"call ingest_hko7(…, replace_days=True) from Python"
+            f"{plan.source.root} has other files for that day; ingest into a new folder, or "
+            f"call ingest(…, replace_days=True) from Python"
         )
 
 
 def _report(
-    plan: Preparation,
+    plan: IngestPlan,
     folder: Path,
     index: FrameIndex,
     outcome: list[tuple[DayJob, DayFacts]],
@@ -152,13 +159,13 @@ def _report(
     fields = gather([(str(job.day.day), facts) for job, facts in outcome], metadata.interval)
     with_frames = [job.day.day for job, facts in outcome if facts.times]
     if whole_source:
-        empty = set(listing.day_folders) - {job.day.day for job, _ in outcome}
+        empty = set(listing.days) - {job.day.day for job, _ in outcome}
         fields["empty_days"] = sorted({*fields["empty_days"], *map(str, empty)})
-    folders = {*listing.day_folders, *with_frames, *index.times.astype("datetime64[D]")}
+    folders = {*listing.days, *with_frames, *index.times.astype("datetime64[D]")}
     listed = [(name, day) for name, days in metadata.splits.items() for day in days]
     return IngestReport(
         archive=str(folder),
-        source=str(plan.origin.root),
+        source=str(plan.source.root),
         interval_minutes=metadata.interval.astype(int) / 60,
         shape=metadata.grid.shape,
         static_mask=metadata.static_mask_source,
@@ -171,7 +178,3 @@ def _report(
         splits=describe_splits(metadata.splits, np.asarray(index.times), plan.rain),
         **fields,
     )
-
-
-READERS: dict[str, Callable[..., IngestReport]] = {"hko7": ingest_hko7}
-"""Layouts that `ingest` knows by name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,85 +15,76 @@ from nowcast.archive.splits import Splits, merge_splits, parse_splits, refuse_ov
 from nowcast.atomic_files import TEMPORARY_SUFFIX
 from nowcast.errors import NowcastError
 from nowcast.ingestion.day_jobs import DayJob
-from nowcast.ingestion.read_day import READER, FrameReader, majority_shape
 from nowcast.ingestion.schedule import DaySchedule, schedule
 from nowcast.ingestion.static_mask import choose_static_mask
-from nowcast.radar.grid import Grid, hko7_grid
-from nowcast.readers.hko7 import Hko7Source, Listing
-from nowcast.units import HKO7_ZR
+from nowcast.readers.source import Listing, Rain, Source, SourceFacts
+from nowcast.units import CANONICAL_ZR, ZRRelation
 
 DAY = 86400
-SIX_MINUTES = np.timedelta64(360, "s")
 
 
 @dataclass(frozen=True, eq=False)
-class Choices:
-    """What a caller of `ingest_hko7` chose; see there."""
+class IngestOptions:
+    """What a caller of `ingest` chose, but for what it states about the source; see there."""
 
     splits: Iterable[str] | Mapping[str, Iterable[object]] | None = None
     days: Iterable[str] | None = None
-    interval: np.timedelta64 = SIX_MINUTES
     tolerance: np.timedelta64 | None = None
     compression: str = "blosc_lz4"
-    pixel_metres: float | None = None
-    center: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Preparation:
+class IngestPlan:
     """An ingest ready to run.
 
     Attributes:
+        facts: the source's, with the archive's in place of what nobody states.
         stored: metadata of the archive as it is now, None for a new one; `metadata` as it will be.
         mask_known: False where the static mask must be derived once the frames are read.
         jobs: one a day, in order; `rain` the source's day lists, split name → day → mm.
     """
 
-    origin: Hko7Source
+    source: Source
+    facts: SourceFacts
     listing: Listing
     stored: Metadata | None
     metadata: Metadata
     mask_known: bool
-    reader: FrameReader
     jobs: list[DayJob]
-    rain: dict[str, dict[np.datetime64, float]]
+    rain: dict[str, Rain]
 
 
-def prepare(origin: Hko7Source, folder: Path, choices: Choices) -> Preparation:
-    """Decide everything, write nothing; NowcastError where source, archive and choices contradict each other."""
+def prepare(source: Source, folder: Path, options: IngestOptions) -> IngestPlan:
+    """Decide everything, write nothing; NowcastError where source, archive and options contradict each other."""
     stored = _stored_metadata(folder)
-    listing = origin.listing()
-    interval, tolerance = _time_grid(choices, stored, folder)
-    shape = _shape(origin, listing, stored, folder)
-    grid = _grid(stored, folder, shape, choices)
-    static_mask, mask_source = choose_static_mask(origin, stored, shape)
-    days = _scheduled(listing, interval, tolerance, choices.days)
-    rain = origin.day_lists()
-    splits, splits_from = _splits(choices.splits, rain, stored, days)
+    listing = source.listing()
+    if not listing.frames:
+        problem = f" ({listing.unreadable[0]})" if listing.unreadable else ""
+        raise NowcastError(f"{source.root} holds no radar frame{problem}, expected {source.expected}")
+    facts = _agreed(source.facts(listing.frames), stored, source, folder)
+    interval, tolerance = _time_grid(facts.interval, options.tolerance)
+    static_mask, mask_source = choose_static_mask(facts, stored)
+    facts = replace(facts, static_mask=static_mask)
+    days = _scheduled(listing, interval, tolerance, options.days)
+    splits, splits_from = _splits(options.splits, facts.splits, stored, days)
     mask_digest = "derived" if static_mask is None else hashlib.sha256(static_mask.tobytes()).hexdigest()
-    rules = (READER, shape, interval, tolerance, mask_digest, choices.compression)
+    rules = [facts.reader, facts.grid.shape, interval, tolerance, mask_digest, options.compression]
+    if facts.zr not in (None, CANONICAL_ZR):
+        rules.append(facts.zr)
     earlier = stored.sources if stored is not None else ()
-    until_derived = stored.static_mask if stored is not None else np.ones(shape, bool)
+    until_derived = stored.static_mask if stored is not None else np.ones(facts.grid.shape, bool)
     metadata = Metadata(
-        grid=grid,
+        grid=facts.grid,
         interval=np.timedelta64(interval, "s"),
         static_mask=until_derived if static_mask is None else static_mask,
         static_mask_source=mask_source,
         splits=splits,
         splits_from=splits_from,
-        sources=(*earlier, *({str(origin.root)} - set(earlier))),
-        attributes=_attributes(tolerance),
+        sources=(*earlier, *({str(source.root)} - set(earlier))),
+        attributes=_attributes(facts, tolerance),
     )
-    return Preparation(
-        origin=origin,
-        listing=listing,
-        stored=stored,
-        metadata=metadata,
-        mask_known=static_mask is not None,
-        reader=FrameReader(origin.root, shape, static_mask),
-        jobs=[DayJob(day, day.digest(*rules)) for day in days],
-        rain=rain,
-    )
+    jobs = [DayJob(day, day.digest(*rules)) for day in days]
+    return IngestPlan(source, facts, listing, stored, metadata, static_mask is not None, jobs, facts.splits)
 
 
 def _stored_metadata(folder: Path) -> Metadata | None:
@@ -107,64 +98,74 @@ def _stored_metadata(folder: Path) -> Metadata | None:
         foreign = next((path.name for path in sorted(folder.iterdir()) if not path.name.endswith(ours)), None)
         if foreign is not None:
             raise NowcastError(
-                f"{folder} is no radar archive but holds other files ({foreign}); give a new or empty folder"
+                f"{folder} is not a radar archive but holds other files ({foreign}); give a new or empty folder"
             )
     return None
 
 
-def _time_grid(choices: Choices, stored: Metadata | None, folder: Path) -> tuple[int, int]:
+def _agreed(facts: SourceFacts, stored: Metadata | None, source: Source, folder: Path) -> SourceFacts:
+    """The facts that this ingest works by; NowcastError where the source's are not the archive's.
+
+    What neither the source nor the user states is as it is in the archive.
+    """
+    if stored is None:
+        return facts
+    advice = "per archive, so ingest into a new folder"
+    there, here = stored.grid, facts.grid
+    if there.shape != here.shape:
+        raise NowcastError(
+            f"frames in {source.root} are {here.shape[0]}×{here.shape[1]}, the archive {folder} holds "
+            f"{there.shape[0]}×{there.shape[1]}: one grid {advice}"
+        )
+    if "grid" in facts.assumed:
+        facts = replace(facts, grid=there, place=stored.attributes.get("place", facts.place))
+    elif not there.same_as(here):
+        raise NowcastError(
+            f"the archive {folder} has {there.describe()}, which is not {here.describe()} of {source.root}: one grid "
+            f"{advice}"
+        )
+    minutes = [time.astype("timedelta64[s]").astype(int) / 60 for time in (stored.interval, facts.interval)]
+    if "interval" in facts.assumed:
+        facts = replace(facts, interval=stored.interval)
+    elif minutes[0] != minutes[1]:
+        raise NowcastError(
+            f"the archive {folder} has a frame every {minutes[0]:g} minutes, not every {minutes[1]:g}: one interval "
+            f"{advice}"
+        )
+    relation = source_zr(stored.attributes)
+    if "zr" in facts.assumed:
+        return replace(facts, zr=relation)
+    if relation != facts.zr:
+        raise NowcastError(
+            f"the archive {folder} was made with {_relation(relation)}, not with {_relation(facts.zr)}: one Z-R "
+            f"relation {advice}"
+        )
+    return facts
+
+
+def source_zr(attributes: Mapping[str, Any]) -> ZRRelation | None:
+    """The Z-R relation by which an archive's source was read, from the archive's attributes; None for rain rates."""
+    if "source_zr_a" in attributes:
+        return ZRRelation(float(attributes["source_zr_a"]), float(attributes["source_zr_b"]))
+    return None if attributes.get("source_quantity") == "rain rate" else CANONICAL_ZR  # archives of earlier versions
+
+
+def _relation(zr: ZRRelation | None) -> str:
+    return "rain rates" if zr is None else f"Z = {zr.a:g} R^{zr.b:g}"
+
+
+def _time_grid(stated: np.timedelta64, wanted_tolerance: np.timedelta64 | None) -> tuple[int, int]:
     """(interval, tolerance) in seconds."""
-    interval = float(choices.interval / np.timedelta64(1, "s"))
+    interval = float(stated / np.timedelta64(1, "s"))
     if not interval > 0 or DAY % interval or interval % 1:
         raise NowcastError(
             f"the frame interval is {interval / 60:g} minutes, expected one that divides a day, such as 5 or 6"
         )
-    if stored is not None and stored.interval.astype(int) != interval:
-        raise NowcastError(
-            f"the archive {folder} has a frame every {stored.interval.astype(int) / 60:g} minutes, not every "
-            f"{interval / 60:g}: one interval per archive, so ingest into a new folder"
-        )
     half = interval // 2
-    tolerance = interval // 4 if choices.tolerance is None else float(choices.tolerance / np.timedelta64(1, "s"))
+    tolerance = interval // 4 if wanted_tolerance is None else float(wanted_tolerance / np.timedelta64(1, "s"))
     if not 0 <= tolerance <= half:
         raise NowcastError(f"the tolerance is {tolerance:g} s, expected 0 to {half:g} s (half the interval)")
     return int(interval), int(tolerance)
-
-
-def _shape(origin: Hko7Source, listing: Listing, stored: Metadata | None, folder: Path) -> tuple[int, int]:
-    """(H, W) that most frames have; NowcastError where there is none, or it is not the archive's."""
-    images = origin.root / origin.images
-    if not listing.frames:
-        problem = f" ({listing.unreadable[0]})" if listing.unreadable else ""
-        raise NowcastError(
-            f"{images} holds no radar frame{problem}, expected files like 2018/07/21/RAD180721001200.png in it"
-        )
-    shape = majority_shape(origin.root, listing.frames)
-    if shape is None:
-        raise NowcastError(
-            f"none of the {len(listing.frames)} frames in {images} is a readable PNG file, for example "
-            f"{listing.frames[0].image}; check the copy and its permissions"
-        )
-    if stored is not None and stored.grid.shape != shape:
-        there = stored.grid.shape
-        raise NowcastError(
-            f"frames in {images} are {shape[0]}×{shape[1]}, the archive {folder} holds {there[0]}×{there[1]}: one grid "
-            "per archive, so ingest into a new folder"
-        )
-    return shape
-
-
-def _grid(stored: Metadata | None, folder: Path, shape: tuple[int, int], choices: Choices) -> Grid:
-    """The stored grid, unless the caller asks for one: then that must be the same."""
-    if stored is not None and choices.pixel_metres is None and choices.center is None:
-        return stored.grid
-    grid = hko7_grid(shape, choices.pixel_metres, choices.center)
-    if stored is not None and not stored.grid.same_as(grid):
-        raise NowcastError(
-            f"the archive {folder} has another pixel size or center than the ones given: one grid per archive, so "
-            "ingest into a new folder"
-        )
-    return grid
 
 
 def _scheduled(listing: Listing, interval: int, tolerance: int, only: Iterable[str] | None) -> list[DaySchedule]:
@@ -172,7 +173,7 @@ def _scheduled(listing: Listing, interval: int, tolerance: int, only: Iterable[s
     days = schedule(listing.frames, interval, tolerance)
     if not any(day.slots for day in days):
         raise NowcastError(
-            f"none of the {len(listing.frames)} frames, for example {listing.frames[0].image}, lies within "
+            f"none of the {len(listing.frames)} frames, for example {listing.frames[0].label}, lies within "
             f"{tolerance} s of a slot of the {interval / 60:g}-minute grid from 00:00 UTC; give their frame interval"
         )
     if only is None:
@@ -188,7 +189,7 @@ def _scheduled(listing: Listing, interval: int, tolerance: int, only: Iterable[s
 
 def _splits(
     given: Iterable[str] | Mapping[str, Iterable[object]] | None,
-    rain: dict[str, dict[np.datetime64, float]],
+    rain: Mapping[str, Rain],
     stored: Metadata | None,
     days: list[DaySchedule],
 ) -> tuple[Splits, str]:
@@ -203,15 +204,21 @@ def _splits(
     return merged, "day lists" if merged else "none"
 
 
-def _attributes(tolerance: int) -> dict[str, Any]:
+def _attributes(facts: SourceFacts, tolerance: int) -> dict[str, Any]:
+    """Global attributes of the archive's files."""
+    source_zr = {} if facts.zr is None else {"source_zr_a": facts.zr.a, "source_zr_b": facts.zr.b}
     return {
         "title": "radar reflectivity archive",
         "source": "weather radar",
-        "source_format": "HKO-7 layout: 8-bit PNG, codes 0 to 255 for -10 to 60 dBZ",
-        "zr_relation": "Z = a R^b, Z in mm6 m-3, R in mm h-1",
-        "zr_a": HKO7_ZR.a,
-        "zr_b": HKO7_ZR.b,
-        "time_stamp": "as in the file name, taken as UTC; the source does not say whether a scan starts or ends then",
+        "source_format": facts.format,
+        "source_quantity": "rain rate" if facts.zr is None else "reflectivity",
+        **source_zr,
+        "zr_relation": "Z = a R^b, Z in mm6 m-3, R in mm h-1; it holds for the reflectivity in this file",
+        "zr_a": CANONICAL_ZR.a,
+        "zr_b": CANONICAL_ZR.b,
+        "place": facts.place,
+        "time_stamp": facts.time_stamp,
         "resampling": f"none in space; frames up to {tolerance} s off the time grid stand in the nearest free slot",
-        "reader": READER,
+        "reader": facts.reader,
+        **facts.attributes,
     }

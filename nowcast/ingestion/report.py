@@ -21,7 +21,7 @@ LISTED = 20
 
 KINDS = {
     "unreadable": "frames that could not be used",
-    "broken_masks": "broken masks (the benchmark's rule stands in)",
+    "broken_masks": "broken masks (the format's rule stands in)",
     "snapped": "frames off grid, used for the nearest slot",
     "off_grid": "frames off grid, not used",
     "duplicated": "frames for a slot that was taken",
@@ -91,7 +91,7 @@ class IngestReport:
             f"{self.found} frames found, {self.written} in the archive, {len(self.missing)} missing slots "
             f"({self.shape[0]}×{self.shape[1]}, every {self.interval_minutes:g} min)",
             f"{self.days} days: {self.days_written} written, {self.days_unchanged} unchanged",
-            f"masks: {self.written - self.masks_computed} from files, {self.masks_computed} by the benchmark's rule; "
+            f"masks: {self.written - self.masks_computed} from files, {self.masks_computed} by the format's rule; "
             f"static mask: {self.static_mask}",
             f"usable pixels {_percent(self.valid_fraction)}, wet (≥ 0.1 mm/h) {_percent(self.wet_fraction)} and heavy "
             f"(≥ 10 mm/h) {_percent(self.heavy_fraction)} of the seen ones",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nowcast.readers.hko7 import FoundFrame
+from nowcast.readers.source import FrameRef
 
 
 @dataclass
@@ -23,8 +23,8 @@ class DaySchedule:
     """
 
     day: np.datetime64
-    slots: dict[int, list[FoundFrame]] = field(default_factory=dict)
-    off_grid: list[tuple[FoundFrame, int]] = field(default_factory=list)
+    slots: dict[int, list[FrameRef]] = field(default_factory=dict)
+    off_grid: list[tuple[FrameRef, int]] = field(default_factory=list)
 
     @property
     def found(self) -> int:
@@ -41,14 +41,14 @@ class DaySchedule:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def schedule(frames: Iterable[FoundFrame], interval: int, tolerance: int) -> list[DaySchedule]:
+def schedule(frames: Iterable[FrameRef], interval: int, tolerance: int) -> list[DaySchedule]:
     """Days in order, with every frame assigned to the nearest slot within `tolerance`.
 
     Slots are multiples of `interval` (seconds) from 00:00 UTC; a frame that belongs to the slot of midnight belongs
     to the day that begins there, whatever folder it lies in.
     """
     days: dict[int, DaySchedule] = {}
-    offers: dict[int, list[FoundFrame]] = defaultdict(list)
+    offers: dict[int, list[FrameRef]] = defaultdict(list)
     for frame in frames:
         slot = (frame.time + interval // 2) // interval * interval
         away = abs(frame.time - slot)
@@ -57,7 +57,7 @@ def schedule(frames: Iterable[FoundFrame], interval: int, tolerance: int) -> lis
         else:
             _day(days, frame.time).off_grid.append((frame, away))
     for slot in sorted(offers):
-        _day(days, slot).slots[slot] = sorted(offers[slot], key=lambda f: (abs(f.time - slot), f.time, f.image))
+        _day(days, slot).slots[slot] = sorted(offers[slot], key=lambda f: (abs(f.time - slot), f.time, f.label))
     return [days[number] for number in sorted(days)]
 
 

@@ -1,4 +1,4 @@
-"""The grid of an archive: coordinates of pixel centers in metres, and the projection where it is known."""
+"""The grid of an archive: coordinates of pixel centers, and the projection where it is known."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-HKO7_SHAPE = (480, 480)
-HKO7_PIXEL = 512_000.0 / 480
-"""Metres: 480 pixels over 512 km (Shi et al. 2017, section 4)."""
-HONG_KONG = (22.302, 114.174)
-"""Latitude and longitude in degrees of the middle of HKO-7 frames: the paper says "centered in Hong Kong"."""
+METERS_PER_DEGREE = 111_195.0
+"""Of latitude, on a sphere of 6371 km."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +17,10 @@ class Grid:
     """Pixel centers of one radar product.
 
     Attributes:
-        y: metres north of the middle, float64 (H,), descending: row 0 is north.
-        x: metres east of the middle, float64 (W,), ascending.
-        crs_attributes: CF grid mapping attributes; empty where the projection is not known.
+        y: float64 (H,), descending: row 0 is north. x: float64 (W,), ascending. Coordinates of the projection in
+            meters; degrees of latitude and longitude where that is the coordinate system; meters north and east of
+            the middle of the frame where no place is known.
+        crs_attributes: CF grid mapping attributes; empty where no place is known.
     """
 
     y: NDArray[np.float64]
@@ -34,51 +32,99 @@ class Grid:
         """(H, W)."""
         return len(self.y), len(self.x)
 
+    @property
+    def geographic(self) -> bool:
+        """Whether the axes are latitude and longitude in degrees."""
+        return self.crs_attributes.get("grid_mapping_name") == "latitude_longitude"
+
+    @property
+    def pixel_meters(self) -> float | None:
+        """Mean edge of a pixel in meters; None for a frame of one pixel. Of degrees: at the middle of the frame."""
+        steps = [
+            float(abs(axis[-1] - axis[0])) / (len(axis) - 1) if len(axis) > 1 else None for axis in (self.y, self.x)
+        ]
+        if self.geographic:
+            narrowing = float(np.cos(np.radians(self.y.mean())))
+            factors = (METERS_PER_DEGREE, METERS_PER_DEGREE * narrowing)
+            steps = [None if step is None else step * factor for step, factor in zip(steps, factors, strict=True)]
+        known = [step for step in steps if step is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
+    def center(self) -> tuple[float, float] | None:
+        """Latitude and longitude in degrees of the middle of the frame; None where no place is known."""
+        if not self.crs_attributes:
+            return None
+        x, y = float(self.x[0] + self.x[-1]) / 2, float(self.y[0] + self.y[-1]) / 2
+        if self.geographic:
+            return y, x
+        from pyproj import CRS, Transformer  # 0.1 s
+
+        transformer = Transformer.from_crs(CRS.from_cf(self.crs_attributes), "EPSG:4326", always_xy=True)
+        longitude, latitude = transformer.transform(x, y)
+        return float(latitude), float(longitude)
+
+    def axis_attributes(self, name: str) -> dict[str, str]:
+        """CF attributes of the coordinate variable "y" or "x"."""
+        north = name == "y"
+        if self.geographic:
+            word = "latitude" if north else "longitude"
+            attributes = {
+                "units": "degrees_north" if north else "degrees_east",
+                "standard_name": word,
+                "long_name": word,
+            }
+        elif self.crs_attributes:
+            attributes = {
+                "units": "m",
+                "standard_name": f"projection_{name}_coordinate",
+                "long_name": f"{name} coordinate of projection",
+            }
+        else:
+            attributes = {"units": "m", "long_name": f"meters {'north' if north else 'east'} of the middle"}
+        return {**attributes, "axis": name.upper()}
+
     def same_as(self, other: Grid) -> bool:
-        """Whether both describe the same pixels (to a millimetre) in the same projection."""
+        """Whether both describe the same pixels (to a millimeter) in the same projection."""
+        tolerance = 1e-8 if self.geographic else 1e-3
         return (
             self.shape == other.shape
-            and np.allclose(self.y, other.y, rtol=0, atol=1e-3)
-            and np.allclose(self.x, other.x, rtol=0, atol=1e-3)
-            and self.crs_attributes == other.crs_attributes
+            and np.allclose(self.y, other.y, rtol=0, atol=tolerance)
+            and np.allclose(self.x, other.x, rtol=0, atol=tolerance)
+            and _same_crs(self.crs_attributes, other.crs_attributes)
         )
 
+    def describe(self) -> str:
+        """Pixels and place in words.
 
-def radar_centered_grid(
-    shape: tuple[int, int], pixel: float, center: tuple[float, float] | None, approximate: bool = False
-) -> Grid:
-    """A square-pixel grid about its middle, azimuthal equidistant where `center` is given.
+        >>> centered_grid((480, 480), 1000.0).describe()
+        '480×480 pixels of 1000 m, no place (plain Cartesian grid)'
+        """
+        pixel, center = self.pixel_meters, self.center
+        edge = "" if pixel is None else f" of {pixel:.0f} m" if pixel >= 100 else f" of {pixel:.1f} m"
+        if center is None:
+            place = "no place (plain Cartesian grid)"
+        else:
+            (latitude, longitude), name = center, self.crs_attributes.get("grid_mapping_name", "unknown projection")
+            place = (
+                f"{str(name).replace('_', ' ')} about {abs(latitude):.3f}° {'N' if latitude >= 0 else 'S'} "
+                f"{abs(longitude):.3f}° {'E' if longitude >= 0 else 'W'}"
+            )
+        return f"{self.shape[0]}×{self.shape[1]} pixels{edge}, {place}"
 
-    Arguments:
-        shape: (H, W).
-        pixel: edge of a pixel, metres.
-        center: latitude, longitude of the middle in degrees; None writes coordinates without a projection.
-        approximate: say in the attributes that the projection is not documented by the source.
-    """
+
+def centered_grid(shape: tuple[int, int], pixel: float) -> Grid:
+    """Square pixels of `pixel` meters about the middle of a frame of `shape` (H, W), without a place."""
     rows, columns = shape
     y = ((rows - 1) / 2 - np.arange(rows, dtype=np.float64)) * np.float64(pixel)
     x = (np.arange(columns, dtype=np.float64) - (columns - 1) / 2) * np.float64(pixel)
-    if center is None:
-        return Grid(y, x)
-    from pyproj import CRS  # 0.1 s, and only a new archive needs it
-
-    latitude, longitude = center
-    crs = CRS.from_proj4(f"+proj=aeqd +lat_0={latitude} +lon_0={longitude} +datum=WGS84 +units=m")
-    attributes = dict(crs.to_cf())
-    if approximate:
-        attributes["comment"] = (
-            "approximate: the source states its extent and that it is centered in Hong Kong, not its projection"
-        )
-    return Grid(y, x, attributes)
+    return Grid(y, x)
 
 
-def hko7_grid(shape: tuple[int, int], pixel: float | None = None, center: tuple[float, float] | None = None) -> Grid:
-    """The grid of frames in the HKO-7 layout.
+def _same_crs(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    if one == other or not one or not other:
+        return one == other
+    from pyproj import CRS
 
-    480×480 frames are HKO-7's: 512 km about Hong Kong, unless `pixel` (metres) or `center` (latitude, longitude)
-    says otherwise. A frame of another size is taken as a cut-out with HKO-7's pixels from an unknown place: metres
-    about its middle without a projection, until `center` is given.
-    """
-    if center is None and pixel is None and shape == HKO7_SHAPE:
-        return radar_centered_grid(shape, HKO7_PIXEL, HONG_KONG, approximate=True)
-    return radar_centered_grid(shape, pixel if pixel is not None else HKO7_PIXEL, center)
+    # The same projection reads differently from one version of pyproj to the next.
+    return bool(CRS.from_cf(one).equals(CRS.from_cf(other)))

@@ -1,19 +1,21 @@
-"""Radar in the HKO-7 layout: which files there are, and which frame of which day each of them is.
+"""Radar in the HKO-7 layout: the benchmark itself, or any other radar that was put into its folders.
 
     radarPNG/YYYY/MM/DD/RADyymmddHHMM00.png         8-bit grey reflectivity, row 0 north
     radarPNG_mask/YYYY/MM/DD/RADyymmddHHMM00.mask   zlib of H*W booleans, True = use this pixel
     hko7_rainy_{train,valid,test}_days.txt          lines `YYYYMMDD, mm`
     mask_dat.npz                                    exclude_mask, nonzero = excluded
 
-The lists and mask_dat.npz lie beside the image folder or in hko_data/. (HKO-7 benchmark, Shi et al. 2017.)
+The lists and mask_dat.npz lie beside the image folder or in hko_data/. (HKO-7 benchmark, Shi et al. 2017.) The
+layout says nothing about the place: only who names the site "hong-kong" gets that of the benchmark.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,31 +23,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.errors import NowcastError
-from nowcast.readers.day_lists import find_day_lists, read_day_list
+from nowcast.radar.grid import Grid
+from nowcast.readers.files import walk_files
+from nowcast.readers.hko7_day_lists import find_day_lists, read_day_list
+from nowcast.readers.hko7_flags import flags_of_frame, read_mask
+from nowcast.readers.place import placed_grid
+from nowcast.readers.png import decode_frame, header_shape, read_bytes
+from nowcast.readers.source import FrameRef, Listing, RadarFrame, SourceFacts, SourceOptions, UnreadableFrame
+from nowcast.units import HKO7_ZR
 
+READER = "HKO-7 PNG reader 1"
 FRAME_NAME = re.compile(r"RAD(\d{12})\.png", re.IGNORECASE)
 IMAGES, MASKS = "radarPNG", "radarPNG_mask"
+SIX_MINUTES = np.timedelta64(360, "s")
 
-
-@dataclass(frozen=True)
-class FoundFrame:
-    """One image file: path and `.mask` path (relative to the source; None = no mask), time in seconds, and a
-    fingerprint (sizes and modification times) that changes when either file does."""
-
-    image: str
-    mask: str | None
-    time: int
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Listing:
-    """All files of a source: frames in path order, days that have a folder, other files, folders not readable."""
-
-    frames: list[FoundFrame]
-    day_folders: list[np.datetime64]
-    stray: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+HKO7_SHAPE = (480, 480)
+HKO7_PIXEL = 512_000.0 / 480
+"""Meters: 480 pixels over 512 km (Shi et al. 2017, section 4)."""
+HONG_KONG = (22.302, 114.174)
+"""Latitude and longitude in degrees of the middle of HKO-7 frames: the paper says "centered in Hong Kong"."""
+APPROXIMATE = "approximate: the source states its extent and that it is centered in Hong Kong, not its projection"
+SITE = "hong-kong"
 
 
 @dataclass(frozen=True)
@@ -55,23 +53,38 @@ class Hko7Source:
     Attributes:
         root: the folder that holds the images folder; report paths are relative to it.
         images: name of the images folder inside it; `masks` likewise, whether it exists or not.
+        options: what the user states.
     """
 
     root: Path
     images: str = IMAGES
     masks: str = MASKS
+    options: SourceOptions = SourceOptions()
 
     @classmethod
-    def open(cls, source: str | os.PathLike[str]) -> Hko7Source:
+    def open(cls, path: str | os.PathLike[str], options: SourceOptions = SourceOptions()) -> Hko7Source:
         """Take SOURCE or SOURCE/radarPNG; NowcastError where neither is there."""
-        folder = Path(source).resolve()
+        if options.site not in (None, SITE):
+            raise NowcastError(
+                f"unknown site {options.site!r}; the hko7 layout knows {SITE} (HKO-7), else give a center"
+            )
+        folder = Path(path).resolve()
         if not folder.is_dir():
             raise NowcastError(f"{folder} does not exist, expected a folder in the HKO-7 layout ({IMAGES}/YYYY/MM/DD)")
         if (folder / IMAGES).is_dir():
-            return cls(folder)
+            return cls(folder, options=options)
         if folder.name == IMAGES or any(re.fullmatch(r"\d{4}", path.name) for path in folder.iterdir()):
-            return cls(folder.parent, folder.name, f"{folder.name}_mask")
+            return cls(folder.parent, folder.name, f"{folder.name}_mask", options)
         raise NowcastError(f"{folder} has no {IMAGES} folder, expected {IMAGES}/YYYY/MM/DD/RADyymmddHHMM00.png in it")
+
+    @classmethod
+    def recognizes(cls, path: Path) -> bool:
+        """Whether a folder holds radarPNG/."""
+        return (path / IMAGES).is_dir()
+
+    @property
+    def expected(self) -> str:
+        return f"files like {self.images}/2018/07/21/RAD180721001200.png in it"
 
     @property
     def beside(self) -> list[Path]:
@@ -80,30 +93,108 @@ class Hko7Source:
 
     def listing(self) -> Listing:
         """List all files, without opening any."""
-        frames: list[FoundFrame] = []
-        days: list[np.datetime64] = []
-        stray: list[str] = []
-        unreadable: list[str] = []
-        fingerprints = dict(self._walk(self.masks, [], []))
-        for path, mark in self._walk(self.images, days, unreadable):
-            time = frame_time(Path(path).name)
-            if time is None:
-                stray.append(path)
-                continue
-            inside = Path(path).relative_to(self.images).with_suffix(".mask")
-            mask = (Path(self.masks) / inside).as_posix()
-            there = mask in fingerprints
-            frames.append(
-                FoundFrame(path, mask if there else None, time, f"{path} {mark} {fingerprints.get(mask, '-')}")
+        found = Listing([])
+        masks = {
+            (folder / name).as_posix(): mark
+            for folder, files in walk_files(self.root, self.masks)
+            for name, mark in files
+        }
+        for folder, files in walk_files(self.root, self.images, unreadable=found.unreadable):
+            day = _folder_day(folder)
+            if day is not None:
+                found.days.append(day)
+            for name, mark in files:
+                frame = self._frame(folder, name, mark, masks)
+                if frame is None:
+                    found.stray.append((folder / name).as_posix())
+                else:
+                    found.frames.append(frame)
+        return found
+
+    def latest(self, count: int) -> list[FrameRef]:
+        """The newest `count` frames, oldest first; opens the newest day folders only."""
+        frames: list[FrameRef] = []
+        for folder, files in walk_files(self.root, self.images, newest_first=True):
+            beside = (Path(self.masks) / folder.relative_to(self.images)).as_posix()
+            # The frames' own folder only: those inside it come in their turn.
+            _, marked = next(walk_files(self.root, beside), (None, [])) if files else (None, [])
+            masks = {f"{beside}/{name}": mark for name, mark in marked}
+            frames += [frame for name, mark in files if (frame := self._frame(folder, name, mark, masks)) is not None]
+            if len(frames) >= count:
+                break
+        return sorted(frames, key=lambda frame: (frame.time, frame.path))[-count:]
+
+    def facts(self, frames: Sequence[FrameRef]) -> SourceFacts:
+        """What most of these frames are, with the static mask and the day lists beside them."""
+        shape = majority_shape(self.root, frames)
+        if shape is None:
+            raise NowcastError(
+                f"none of the {len(frames)} frames in {self.root / self.images} is a readable PNG file, for example "
+                f"{frames[0].path}; check the copy and its permissions"
             )
-        return Listing(frames, days, stray, unreadable)
+        grid, place = self._grid(shape)
+        static_mask = self._static_mask(shape)
+        options = self.options
+        stated = {
+            "grid": (options.center, options.pixel, options.crs, options.site) != (None,) * 4,
+            "interval": options.interval is not None,
+            "zr": options.zr is not None,
+        }
+        return SourceFacts(
+            grid=grid,
+            interval=options.interval if options.interval is not None else SIX_MINUTES,
+            zr=options.zr or HKO7_ZR,
+            reader=READER,
+            format="HKO-7 layout: 8-bit PNG, codes 0 to 255 for -10 to 60 dBZ",
+            place=place,
+            time_stamp="as in the file name, taken as UTC; the source does not say whether a scan starts or ends then",
+            static_mask=static_mask,
+            static_mask_source="exclude_mask of mask_dat.npz" if static_mask is not None else "",
+            splits={name: read_day_list(path) for name, path in find_day_lists(self.beside).items()},
+            assumed=frozenset(name for name, known in stated.items() if not known),
+        )
 
-    def day_lists(self) -> dict[str, dict[np.datetime64, float]]:
-        """Split name → day → rain (mm), for the lists that are there."""
-        return {name: read_day_list(path) for name, path in find_day_lists(self.beside).items()}
+    def read(self, frame: FrameRef, facts: SourceFacts) -> RadarFrame:
+        """Decode one PNG and its `.mask`, where it has a good one."""
+        shape, usable, problem, retry = facts.grid.shape, None, None, False
+        codes = decode_frame(read_bytes(os.path.join(self.root, frame.path)), shape)
+        if frame.companion is not None:
+            try:
+                usable = read_mask(os.path.join(self.root, frame.companion), shape)
+            except UnreadableFrame as error:
+                problem, retry = f"{frame.companion} {error}", error.retry
+        flags = flags_of_frame(codes, usable, facts.static_mask)
+        return RadarFrame(codes, "code", flags, usable is None, problem, retry)
 
-    def static_mask(self) -> tuple[Path, NDArray[np.bool_]] | None:
-        """File and static mask, bool (H, W), True = use this pixel; None without a mask_dat.npz.
+    def _frame(self, folder: Path, name: str, mark: str, masks: dict[str, str]) -> FrameRef | None:
+        """The frame of a file, None for any other file; `masks`: path → mark of the masks that are there."""
+        time = frame_time(name)
+        if time is None:
+            return None
+        path = (folder / name).as_posix()
+        mask = (Path(self.masks) / folder.relative_to(self.images) / name).with_suffix(".mask").as_posix()
+        there = mask in masks
+        fingerprint = f"{path} {mark} {masks.get(mask, '-')}"
+        return FrameRef(path, time, fingerprint, companion=mask if there else None)
+
+    def _grid(self, shape: tuple[int, int]) -> tuple[Grid, str]:
+        """Grid, and in words who states it."""
+        options = self.options
+        if options.site is not None:
+            if shape != HKO7_SHAPE:
+                raise NowcastError(
+                    f"the frames in {self.root / self.images} are {shape[0]}×{shape[1]}, expected 480×480 of HKO-7 at "
+                    f"the site {SITE}; give the center of this cut-out instead (--center LAT LON)"
+                )
+            return placed_grid(shape, HKO7_PIXEL, HONG_KONG, comment=APPROXIMATE), "HKO-7, centered in Hong Kong"
+        pixel = options.pixel if options.pixel is not None else HKO7_PIXEL
+        grid = placed_grid(shape, pixel, options.center, options.crs)
+        size = "stated by the user" if options.pixel is not None else "assumed as in HKO-7"
+        place = "stated by the user" if options.center is not None else "not stated, a plain Cartesian grid"
+        return grid, f"{place}; pixel size {size}"
+
+    def _static_mask(self, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+        """Static mask, bool (H, W), True = use this pixel; None without a mask_dat.npz.
 
         NowcastError where the file is there but is not what it should be.
         """
@@ -117,30 +208,12 @@ class Hko7Source:
             raise NowcastError(
                 f"cannot read exclude_mask from {path} ({error}); restore the file, or remove it to ingest without one"
             ) from error
-        if excluded.ndim != 2:
-            raise NowcastError(f"exclude_mask in {path} has shape {excluded.shape}, expected (H, W)")
-        return path, excluded == 0
-
-    def _walk(self, top: str, days: list[np.datetime64], unreadable: list[str]) -> Iterator[tuple[str, str]]:
-        """(path relative to the root, "size:time") of every file under `top`, in path order."""
-
-        def failed(error: OSError) -> None:
-            name = os.path.relpath(error.filename, self.root)
-            unreadable.append(f"{name} cannot be listed ({error.strerror})")
-
-        for folder, folders, files in os.walk(self.root / top, onerror=failed, followlinks=True):
-            folders.sort()
-            relative = Path(folder).relative_to(self.root)
-            day = _folder_day(relative)
-            if day is not None:
-                days.append(day)
-            for name in sorted(files):
-                try:
-                    status = os.stat(os.path.join(folder, name))
-                    mark = f"{status.st_size}:{status.st_mtime_ns}"
-                except OSError:
-                    mark = "no file"  # a dangling link: found, and unreadable
-                yield (relative / name).as_posix(), mark
+        if excluded.shape != shape:
+            raise NowcastError(
+                f"exclude_mask in {path} is {'×'.join(map(str, excluded.shape))}, expected {shape[0]}×{shape[1]} like "
+                "the frames; correct the file, or remove it to ingest without one"
+            )
+        return excluded == 0
 
 
 def frame_time(name: str) -> int | None:
@@ -157,6 +230,23 @@ def frame_time(name: str) -> int | None:
         return int(datetime.strptime(match[1], "%y%m%d%H%M%S").replace(tzinfo=UTC).timestamp())
     except ValueError:
         return None
+
+
+def majority_shape(root: Path, frames: Sequence[FrameRef], sample: int = 1000) -> tuple[int, int] | None:
+    """(H, W) of most frames, by the headers of at most `sample` evenly spaced ones; None where none has a header.
+
+    Of sizes equally frequent the larger is taken.
+    """
+    shapes: Counter[tuple[int, int]] = Counter()
+    for frame in frames[:: max(1, -(-len(frames) // sample))]:
+        try:
+            with open(os.path.join(root, frame.path), "rb") as file:
+                shape = header_shape(file.read(24))
+        except OSError:
+            continue
+        if shape is not None:
+            shapes[shape] += 1
+    return max(shapes, key=lambda shape: (shapes[shape], shape)) if shapes else None
 
 
 def _folder_day(relative: Path) -> np.datetime64 | None:

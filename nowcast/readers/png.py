@@ -9,17 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast.readers.source import UnreadableFrame
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PALETTE = 3
 """Color type of the PNG header (W3C PNG, section 11.2.2)."""
-
-
-class UnreadableFrame(Exception):
-    """One file that cannot be used; the message is the reason, to follow its name. `retry`: may heal by itself."""
-
-    def __init__(self, reason: str, retry: bool = False) -> None:
-        super().__init__(reason)
-        self.retry = retry
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -13,7 +13,7 @@ from nowcast.archive.compression import COMPRESSIONS
 from nowcast.archive.open_days import OpenDays
 from nowcast.archive.summary import summarize
 from nowcast.errors import NowcastError
-from nowcast.radar.grid import hko7_grid
+from nowcast.readers.place import placed_grid
 
 
 def at(*names: str) -> np.ndarray:
@@ -57,21 +57,12 @@ def test_frames_in_physical_units(archive: Archive):
     assert float(data.y[0]) > float(data.y[-1])
 
 
-def test_the_grid_of_hko7_is_about_hong_kong(tmp_path: Path):
-    grid = hko7_grid((480, 480))
-    assert grid.crs_attributes["grid_mapping_name"] == "azimuthal_equidistant"
-    assert "approximate" in grid.crs_attributes["comment"]
-    assert np.isclose(grid.x[-1] - grid.x[0] + 512_000 / 480, 512_000) and grid.y[0] == grid.x[-1]
-    assert hko7_grid((120, 120)).crs_attributes == {}
-    assert hko7_grid((120, 120), center=(31.0, 121.9)).crs_attributes["latitude_of_projection_origin"] == 31.0
-
-
 def test_a_projection_survives_the_disk(tree: Tree):
     tree.day("2018-07-21", 2)
-    _, archive = tree.ingest(center=(31.0, 121.9), pixel_metres=500.0)
-    assert archive.metadata.grid.same_as(hko7_grid(SHAPE, 500.0, (31.0, 121.9)))
+    _, archive = tree.ingest(center=(31.0, 121.9), pixel=500.0)
+    assert archive.metadata.grid.same_as(placed_grid(SHAPE, 500.0, (31.0, 121.9)))
     assert archive.dataset(archive.times).crs.attrs["longitude_of_projection_origin"] == 121.9
-    tree.ingest(center=(31.0, 121.9), pixel_metres=500.0)
+    tree.ingest(center=(31.0, 121.9), pixel=500.0)
 
 
 def test_the_summary_says_what_is_there(archive: Archive):
@@ -95,9 +86,9 @@ def test_sentences_for_folders_that_are_no_archive(tmp_path: Path, tree: Tree, a
     with pytest.raises(NowcastError, match="nowhere does not exist, expected the folder of a radar archive"):
         Archive.open(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NowcastError, match=r"empty is no radar archive \(no archive.json in it\); make one with"):
+    with pytest.raises(NowcastError, match=r"empty is not a radar archive \(no archive.json in it\); make one"):
         Archive.open(tmp_path / "empty")
-    with pytest.raises(NowcastError, match="it holds PNG frames, ingest them first with"):
+    with pytest.raises(NowcastError, match="source is not a radar archive .* nowcast ingest FORMAT SOURCE ARCHIVE"):
         Archive.open(tree.root)
     for file in archive.path.rglob("2018*.nc"):
         file.unlink()

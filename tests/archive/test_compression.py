@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nowcast.archive.compression import check_compression, compression_options
 from nowcast.archive.day_file import DayContent, open_day, write_day
 from nowcast.errors import NowcastError
-from nowcast.radar.grid import hko7_grid
+from nowcast.radar.grid import centered_grid
 
 
 def rain(frames: int, share: float, seed: int = 0) -> np.ndarray:
@@ -28,7 +28,7 @@ def test_what_lz4_cannot_shrink_goes_to_zstd(tmp_path, share: float, blosc: bool
     codes = rain(23, share)
     times = np.datetime64("2018-07-21T00:00", "s") + np.arange(23) * np.timedelta64(360, "s")
     path = tmp_path / "day.nc"
-    write_day(path, DayContent(times, codes, np.ones_like(codes)), hko7_grid((64, 96)), {})
+    write_day(path, DayContent(times, codes, np.ones_like(codes)), centered_grid((64, 96), 1000.0), {})
     assert bool(filters_of(path)["blosc"]) == blosc and bool(filters_of(path)["zstd"]) == (not blosc)
     with open_day(path) as file:
         assert (file["reflectivity"][:] == codes).all() and (file["valid"][:] == 1).all()
@@ -40,7 +40,7 @@ def test_near_the_limit_every_file_is_written(tmp_path_factory, share: float, fr
     codes = rain(frames, share, seed)
     times = np.datetime64("2018-07-21T00:00", "s") + np.arange(frames) * np.timedelta64(360, "s")
     path = tmp_path_factory.mktemp("limit") / "day.nc"
-    write_day(path, DayContent(times, codes, codes % 3), hko7_grid((64, 96)), {})
+    write_day(path, DayContent(times, codes, codes % 3), centered_grid((64, 96), 1000.0), {})
     with open_day(path) as file:
         assert (file["reflectivity"][:] == codes).all() and (file["valid"][:] == codes % 3).all()
 

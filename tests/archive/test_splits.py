@@ -5,7 +5,7 @@ import pytest
 
 from nowcast.archive.splits import merge_splits, parse_splits
 from nowcast.errors import NowcastError
-from nowcast.readers.day_lists import read_day_list
+from nowcast.readers.hko7_day_lists import read_day_list
 
 
 def days(*names: str) -> np.ndarray:

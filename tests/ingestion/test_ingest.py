@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from radar_tree import SHAPE, Tree, frame_of
 
+from nowcast import ingest_hko7
 from nowcast.archive import Archive
 from nowcast.archive.summary import summarize
 from nowcast.errors import NowcastError
-from nowcast.ingestion.ingest import ingest_hko7
 from nowcast.readers import png
 
 SIX = np.timedelta64(6, "m")
@@ -242,7 +242,7 @@ def test_sentences_for_sources_that_are_none(tree: Tree, tmp_path: Path):
     with pytest.raises(NowcastError, match="has no radarPNG folder"):
         tree.ingest()
     (tree.root / "radarPNG").mkdir()
-    with pytest.raises(NowcastError, match="radarPNG holds no radar frame, expected files like"):
+    with pytest.raises(NowcastError, match="source holds no radar frame, expected files like radarPNG"):
         tree.ingest()
     broken = tree.frame("2018-07-21T00:00")
     broken.write_bytes(b"x")

@@ -12,7 +12,7 @@ import pytest
 from radar_tree import Tree
 
 import nowcast.archive.day_file as dayfile
-import nowcast.ingestion.read_day as hko7_day
+import nowcast.readers.hko7 as hko7
 from nowcast.archive import Archive
 from nowcast.archive.index import day_files
 from nowcast.archive.summary import summarize
@@ -94,7 +94,7 @@ def test_a_failure_in_mid_day_leaves_whole_days(three_days: Tree, tmp_path: Path
 
     with monkeypatch.context() as patch:
         if point == "reading":
-            patch.setattr(hko7_day, "decode_frame", failing(hko7_day.decode_frame))
+            patch.setattr(hko7, "decode_frame", failing(hko7.decode_frame))
         else:
             patch.setattr(dayfile, "seconds", failing(dayfile.seconds))
         with pytest.raises(failure):
@@ -112,7 +112,7 @@ def test_a_killed_process_leaves_whole_days(three_days: Tree, tmp_path: Path):
     """SIGKILL, so that nothing can clean up behind itself."""
     slow = (
         "import sys, time, nowcast.archive.day_file as d\n"
-        "from nowcast.ingestion.ingest import ingest_hko7\n"
+        "from nowcast import ingest_hko7\n"
         "flags = d.flag_attributes\n"
         "def stop(grid):\n"
         "    print('writing', flush=True); time.sleep(60 if stop.calls else 0); stop.calls += 1\n"
@@ -142,7 +142,7 @@ def test_ctrl_c_with_workers_leaves_whole_days(tree: Tree, tmp_path: Path):
         tree.day(f"2018-07-{number:02}", 1)
     program = tmp_path / "ingest_them.py"
     program.write_text(
-        "import sys\nfrom nowcast.ingestion.ingest import ingest_hko7\n"
+        "import sys\nfrom nowcast import ingest_hko7\n"
         "if __name__ == '__main__':\n    ingest_hko7(sys.argv[1], sys.argv[2], workers=2, progress=False)\n"
     )
     archive = tmp_path / "archive"
@@ -188,7 +188,9 @@ def test_one_grid_and_one_interval_per_archive(three_days: Tree, tmp_path: Path)
         other.ingest(archive.path)
     with pytest.raises(NowcastError, match="has a frame every 6 minutes, not every 3: one interval per archive"):
         three_days.ingest(interval=np.timedelta64(3, "m"))
-    with pytest.raises(NowcastError, match="has another pixel size or center"):
+    with pytest.raises(
+        NowcastError, match="which is not 12×16 pixels of 1067 m, azimuthal equidistant about 31.000° N 121.900° E"
+    ):
         three_days.ingest(center=(31.0, 121.9))
 
 
@@ -241,7 +243,7 @@ def test_a_corrected_day_list_moves_its_day(three_days: Tree):
 
 
 def test_folders_that_are_no_place_for_an_archive(three_days: Tree, tmp_path: Path):
-    with pytest.raises(NowcastError, match="is no radar archive but holds other files"):
+    with pytest.raises(NowcastError, match="is not a radar archive but holds other files"):
         three_days.ingest(three_days.root)
     (tmp_path / "file").write_text("")
     with pytest.raises(NowcastError, match="is a file, expected a new or empty folder"):

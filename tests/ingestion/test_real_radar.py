@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from nowcast import ingest_hko7
 from nowcast.archive import Archive
-from nowcast.ingestion.ingest import ingest_hko7
 from nowcast.ingestion.report import IngestReport
 
 

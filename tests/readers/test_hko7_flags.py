@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nowcast.radar.flags import NOISE_LIMIT, flags_of_frame, is_noise
+from nowcast.readers.hko7_flags import NOISE_LIMIT, flags_of_frame, is_noise
 
 CODES = np.array([[0, 1, 70, 71, 255, 30]], np.uint8)
 INSIDE = np.array([[True, True, True, True, True, False]])
