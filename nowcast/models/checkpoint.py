@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +39,45 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(run: Run | str | Path, checkpoint: str = "best") -> nn.Module:
-    """The trained network of a run, in eval mode on the CPU, with the statistics of its MEmeL modules.
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network and what its checkpoint says about it.
+
+    Attributes:
+        network: in eval mode on the CPU, with the statistics of its MEmeL modules.
+        checkpoint: "best" or "last", whichever was read.
+        step: optimizer steps behind it.
+        frame_interval_seconds: of the archive that it learned from; None where the checkpoint does not say.
+    """
+
+    network: nn.Module
+    checkpoint: str
+    step: int
+    frame_interval_seconds: int | None
+
+
+def open_model(run: Run | str | Path, checkpoint: str = "best") -> LoadedModel:
+    """The trained network of a run with the facts of its checkpoint, which is read once.
 
     Args:
         run: a run or its folder.
-        checkpoint: "best" (lowest validation loss) or "last".
+        checkpoint: "best" (lowest validation loss; "last" where nothing was validated) or "last".
     """
     run = run if isinstance(run, Run) else Run.open(run)
     path = run.checkpoint(checkpoint)
-    model = build_model(run.experiment.model)
+    network = build_model(run.experiment.model)
+    content = load_checkpoint(path)
     try:
-        model.load_state_dict(load_checkpoint(path)["model"])
+        network.load_state_dict(content["model"])
+        step = int(content["step"])
     except (RuntimeError, KeyError) as error:
         raise NowcastError(f"{path} does not fit {run.path / 'config.yaml'} ({_first_words(error)})") from None
-    return model.eval()
+    return LoadedModel(network.eval(), path.stem, step, content.get("frame_interval_seconds"))
+
+
+def load_model(run: Run | str | Path, checkpoint: str = "best") -> nn.Module:
+    """The network alone of `open_model`."""
+    return open_model(run, checkpoint).network
 
 
 def start_from(model: nn.Module, path: Path) -> None:

@@ -17,11 +17,13 @@ from tqdm import tqdm
 
 from nowcast.clips.split_windows import Windows
 from nowcast.config import TrainingConfig
+from nowcast.device import run_network
 from nowcast.errors import NowcastError
 from nowcast.losses import BalancedLoss, balanced_errors
 from nowcast.models import save_checkpoint
 from nowcast.radar.times import interval_seconds
 from nowcast.run import Run
+from nowcast.sequence import RadarSequence
 from nowcast.training.clips import endless_batches
 from nowcast.training.interrupt import Interrupt
 from nowcast.training_log import Journal
@@ -43,7 +45,7 @@ class Fit:
 
     Args:
         run: the run directory.
-        fabric: device, precision and processes.
+        fabric: device and processes.
         model, optimizer: as `fabric.setup` returned them.
         train, validation: the clips; without validation no checkpoint is the best.
         progress: where to continue.
@@ -110,10 +112,10 @@ class Fit:
                 if interrupt.asked:
                     raise KeyboardInterrupt
 
-    def _step(self, batch: Any) -> None:
+    def _step(self, batch: RadarSequence) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.rate_at(self.progress.step)
-        forecast = self.model(batch.observed, batch.observed_valid, batch.lead_steps)
+        forecast = self._forecast(self.model, batch)
         loss = self.loss(forecast, batch.observation, batch.valid)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
@@ -122,6 +124,9 @@ class Fit:
         self.optimizer.step()
         self._recent.append(loss.detach())
         self.progress.step += 1
+
+    def _forecast(self, model: nn.Module, batch: RadarSequence) -> torch.Tensor:
+        return run_network(model, batch.observed, batch.observed_valid, batch.lead_steps, self.training.precision)
 
     def _collect_loss(self) -> float:
         """Mean loss since the last row of the log; asked rarely, so that a GPU is not made to wait at every step."""
@@ -172,9 +177,7 @@ class Fit:
                     continue
                 batch = batch.to(self.fabric.device)
                 # The bare network: DistributedDataParallel would wait for the other processes at every batch.
-                with self.fabric.autocast():
-                    frames = _bare(self.model)(batch.observed, batch.observed_valid, batch.lead_steps)
-                    forecast = frames.float().clamp(0, 1)
+                forecast = self._forecast(_bare(self.model), batch).clamp(0, 1)
                 squared, absolute = balanced_errors(forecast, batch.observation, batch.valid)
                 total += torch.stack([squared.double().sum(), absolute.double().sum()]).cpu()
                 count += squared.numel()

@@ -14,6 +14,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from nowcast.atomic_files import only_writer
 from nowcast.config import Experiment, TrainingConfig
+from nowcast.device import choose_device
 from nowcast.errors import NowcastError
 from nowcast.experiment_file import read_experiment
 from nowcast.models import build_model, load_checkpoint, start_from
@@ -118,8 +119,7 @@ def _begun(experiment: Experiment, runs: Path, resume: bool, fabric: Fabric) -> 
 
 
 def _fabric(training: TrainingConfig) -> Fabric:
-    if training.device == "cuda" and not torch.cuda.is_available():
-        raise NowcastError("training.device is cuda, but this machine has no usable GPU; use auto or cpu")
+    device = choose_device(training.device)
     processes, here = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if training.batch_size % processes:
         raise NowcastError(
@@ -127,12 +127,12 @@ def _fabric(training: TrainingConfig) -> Fabric:
         )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would tell what the experiment says
     fabric = Fabric(
-        accelerator="auto" if training.device == "auto" else training.device,
+        accelerator=device.type,
         devices=here,
         num_nodes=processes // here,
         # The input convolution of the deepest forecaster cell has no input, hence weights without a gradient.
         strategy=DDPStrategy(find_unused_parameters=True) if processes > 1 else "auto",
-        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+        precision="32-true",  # `run_network` computes less precisely where that is wanted
     )
     fabric.launch()
     return fabric

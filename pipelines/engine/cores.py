@@ -1,4 +1,4 @@
-"""Where an experiment runs here: its device, and its share of the cores."""
+"""An experiment's share of the cores."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-
-from nowcast.config import TrainingConfig
-
-
-def device_of(training: TrainingConfig) -> torch.device:
-    """Where an experiment is trained here."""
-    cuda = training.device == "cuda" or training.device == "auto" and torch.cuda.is_available()
-    return torch.device("cuda" if cuda else "cpu")
 
 
 @contextmanager

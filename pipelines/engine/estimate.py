@@ -8,12 +8,13 @@ import torch
 
 from nowcast.clips.split_windows import window_starts
 from nowcast.config import Experiment
+from nowcast.device import choose_device, run_network
 from nowcast.evaluation.table import markdown_table
 from nowcast.losses import BalancedLoss
 from nowcast.models import build_model
 from nowcast.training_log import read_journal
 from pipelines.engine.arms import Plan, PlannedRun
-from pipelines.engine.cores import device_of, threads_of_a_job
+from pipelines.engine.cores import threads_of_a_job
 from pipelines.engine.origin import said_time
 from pipelines.engine.scales import frame_shape
 from pipelines.engine.study import Study
@@ -47,18 +48,18 @@ def described_plan(study: Study, plan: Plan) -> str:
 
 def seconds_per_step(experiment: Experiment, shape: tuple[int, int]) -> float:
     """Seconds of one optimizer step on this machine, by a few steps on random frames."""
-    chosen = device_of(experiment.training)
+    chosen = choose_device(experiment.training.device)
     data, training = experiment.data, experiment.training
     with torch.random.fork_rng(devices=[]):
         model = build_model(experiment.model).to(chosen).train()
         frames = torch.rand(training.batch_size, data.observed + data.forecast, 1, *shape, device=chosen)
     optimizer, loss = torch.optim.Adam(model.parameters(), 1e-6), BalancedLoss(training.loss_weight)
     observed, observation = frames[:, : data.observed], frames[:, data.observed :]
+    seen = torch.ones_like(observed, dtype=torch.bool)
     taken: list[float] = []
     while len(taken) <= TRIAL_STEPS and sum(taken) < TRIAL_SECONDS or len(taken) < 2:
         begun = time.perf_counter()
-        with torch.autocast(chosen.type, torch.bfloat16, enabled=training.precision == "bf16"):
-            forecast = model(observed, torch.ones_like(observed, dtype=torch.bool), data.forecast)
+        forecast = run_network(model, observed, seen, data.forecast, training.precision)
         optimizer.zero_grad(set_to_none=True)
         loss(forecast, observation, torch.ones_like(observation, dtype=torch.bool)).backward()
         optimizer.step()

@@ -12,12 +12,12 @@ from memel import InhibitionEffect, inhibition_effect, pooled
 from nowcast.archive import Archive
 from nowcast.clips.windows import sample_starts
 from nowcast.config import Experiment
+from nowcast.device import choose_device, run_network
 from nowcast.errors import NowcastError
 from nowcast.losses import BalancedLoss
 from nowcast.models import build_model, start_from
 from nowcast.run import Run
 from nowcast.training.clips import training_clips
-from pipelines.engine.cores import device_of
 
 WARM_UP = 10
 """Steps before the first measured one: Adam's moments forget their start in 1 / (1 − 0.9) = 10 steps, and MEmeL's late
@@ -78,7 +78,7 @@ def measure(
         learning_rate: of every step, constant.
     """
     training = phase.training
-    device = device_of(training)
+    device = choose_device(training.device)
     model = build_model(phase.model)
     start_from(model, Run.open(base).checkpoint("last"))
     model = model.to(device).train()
@@ -96,8 +96,7 @@ def measure(
         batch = clips.sequence(sample_starts(clips.starts, training.batch_size, seed, step)).to(device)
 
         def batch_loss(batch=batch) -> torch.Tensor:  # type: ignore[no-untyped-def]
-            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-                forecast = model(batch.observed, batch.observed_valid, batch.lead_steps)
+            forecast = run_network(model, batch.observed, batch.observed_valid, batch.lead_steps, training.precision)
             return loss(forecast, batch.observation, batch.valid)
 
         effect = pooled(inhibition_effect(model, batch_loss, optimizer, strength, False, clip).values())

@@ -21,11 +21,11 @@ from memel import MEmeL, loss_increase, watch
 from memel.diagnostics import Location
 from nowcast.clips.split_windows import Windows
 from nowcast.config import MemelConfig, TrainingConfig
+from nowcast.device import choose_device
 from nowcast.losses import BalancedLoss
 from nowcast.models import build_model, start_from
 from nowcast.run import Run
 from nowcast.sequence import RadarSequence
-from pipelines.engine.cores import device_of
 
 FOREVER = 10**9
 STRONG, WEAK = 0.4, 0.25
@@ -45,7 +45,7 @@ class Probe:
     def __init__(self, run: Path, windows: Windows) -> None:
         opened = Run.open(run)
         self.training: TrainingConfig = opened.experiment.training
-        self.device = device_of(self.training)
+        self.device = choose_device(self.training.device)
         # Forgetting and starting never: the moments are exact, and no value is modified.
         idle = MemelConfig(placement=("candidate",), forget_step=FOREVER, late_start=FOREVER)
         self.model = build_model(opened.experiment.model.model_copy(update={"memel": idle}))

@@ -1,0 +1,36 @@
+"""Where a network runs and how precisely it computes: decided here, for training, forecasting and measuring alike."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nowcast.errors import NowcastError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name: "cpu", "cuda", or "auto", which takes a GPU when there is one.
+
+    NowcastError where a GPU is asked for that this machine does not have.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise NowcastError(f"{name!r} is not a device; expected auto, cpu or cuda")
+    usable = torch.cuda.is_available()
+    if name == "cuda" and not usable:
+        raise NowcastError("the device is cuda, but this machine has no usable GPU; use auto or cpu")
+    return torch.device("cuda" if usable and name != "cpu" else "cpu")
+
+
+def run_network(
+    network: nn.Module, observed: Tensor, observed_valid: Tensor, lead_steps: int, precision: str = "fp32"
+) -> Tensor:
+    """What a network forecasts, (B, lead_steps, 1, H, W) float32, not yet clipped.
+
+    Args:
+        network: called as network(observed, observed_valid, lead_steps), on the device of `observed`.
+        observed, observed_valid, lead_steps: as `nowcast.forecaster.Forecaster` says.
+        precision: "fp32", or "bf16" for convolutions in bfloat16; the network keeps its states in float32.
+    """
+    with torch.autocast(observed.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        frames: Tensor = network(observed, observed_valid, lead_steps)
+    return frames.float()
