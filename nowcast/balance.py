@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,9 +44,3 @@ def balanced_weights(observation: Tensor, valid: Tensor) -> Tensor:
     ):
         weights += (observation >= edge).to(observation.dtype) * (above - below)
     return weights * valid
-
-
-def balanced_weights_table() -> np.ndarray:
-    """Weights of the 256 8-bit codes, float64 (256,): the same classes for callers that hold codes."""
-    codes = torch.arange(256, dtype=torch.float32) / 255
-    return balanced_weights(codes, torch.ones(256, dtype=torch.bool)).double().numpy()

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
 from numpy.typing import ArrayLike, NDArray
 
 RAIN_LIMITS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0)
@@ -76,18 +75,6 @@ def classify(rain_rate: ArrayLike, seen: ArrayLike | None = None) -> NDArray[np.
     classes = np.searchsorted(np.array(RAIN_LIMITS, np.float32), rate, side="right").astype(np.uint8)
     classes = np.where(np.isnan(rate), np.uint8(UNKNOWN_CLASS), classes)
     return classes if seen is None else np.where(seen, classes, np.uint8(UNSEEN_CLASS))
-
-
-def class_rgb(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The colors of classes, uint8 (..., 3)."""
-    return np.array([rgb(color) for color in CLASS_COLORS], np.uint8)[classes]
-
-
-def rain_colormap() -> tuple[Colormap, BoundaryNorm]:
-    """The rain scale for matplotlib: a map with the dry, rain and unknown (NaN) colors, and its norm in mm/h."""
-    scale = ListedColormap([DRY, *RAIN_COLORS], name="rain rate, mm/h")
-    limits = [0.0, *RAIN_LIMITS, 1000.0]
-    return scale.with_extremes(bad=UNKNOWN, under=DRY, over=RAIN_COLORS[-1]), BoundaryNorm(limits, len(limits) - 1)
 
 
 def forecaster_colors(names: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from maps import color_of, maps
 from PIL import Image, ImageSequence
 from walking_square import ISSUE, RATE, SIZE, nowcast, observed, walking_square
 
@@ -18,8 +19,6 @@ from nowcast.visualization.scenes import observations, scenes
 
 SCALE = 10
 """40 pixels are drawn in 400."""
-LEFT, TOP, STRIDE = 24, 116, 416
-"""Where the first panel begins, and the distance between panels."""
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -27,16 +26,15 @@ def frames_of(path: Path) -> list[np.ndarray]:
         return [np.array(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
 
 
-def panel(frame: np.ndarray, number: int) -> np.ndarray:
-    """The field of a panel, one color per pixel of the grid, taken beside distance lines and hatching."""
-    left = LEFT + STRIDE * number
-    return frame[TOP : TOP + SIZE * SCALE, left : left + SIZE * SCALE]
+def panel(frame: np.ndarray, number: int, like: np.ndarray | None = None) -> np.ndarray:
+    """The map of a panel, counted from the left; `like` is a frame that shows a map where this one is blank."""
+    return frame[maps(frame if like is None else like)[number]]
 
 
 def raining(field: np.ndarray, rate: float = RATE) -> np.ndarray:
     """Grid pixels that show the color of a rate, bool (SIZE, SIZE)."""
-    color = colors.class_rgb(colors.classify(np.array(rate)))
-    return (field == color).all(axis=-1)[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
+    assert field.shape[:2] == (SIZE * SCALE, SIZE * SCALE)
+    return (field == color_of(rate)).all(axis=-1)[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
 
 
 def test_panels_show_the_rain_where_it_is(tmp_path):
@@ -109,8 +107,8 @@ def test_frames_the_file_carries_are_enough(tmp_path):
     carried = nowcast(observed_rain_rate=(("observed_time", "y", "x"), rate), observed_time=past["time"].values)
     frames = frames_of(animate(carried, tmp_path / "a.gif"))
     assert len(frames) == 5 + 3
-    assert (raining(panel(frames[-1], 2)) == (walking_square(10) > 0)).all()
-    blank = panel(frames[-1], 0)[5 * SCALE : 15 * SCALE]
+    assert (raining(panel(frames[-1], 2, like=frames[0])) == (walking_square(10) > 0)).all()
+    blank = panel(frames[-1], 0, like=frames[0])[5 * SCALE : 15 * SCALE]
     assert (blank == 255).all()  # not yet observed: paper, the words stand lower
 
 
@@ -123,7 +121,7 @@ def test_alone_a_nowcast_has_one_panel(tmp_path):
 def test_a_missing_frame_of_the_past_keeps_its_place_and_is_blank(tmp_path):
     frames = frames_of(animate(nowcast(), tmp_path / "a.gif", observed(missing=(-2,))))
     assert len(frames) == 5 + 3
-    assert not raining(panel(frames[2], 0)).any()
+    assert not raining(panel(frames[2], 0, like=frames[3])).any()
     assert raining(panel(frames[3], 0)).any()
 
 
@@ -188,19 +186,17 @@ def test_a_large_field_is_reduced_by_mean_rate(tmp_path):
     forecast = nowcast(leads=1).drop_vars("static_mask").isel(y=[0] * 800, x=[0] * 800).drop_vars(["x", "y"])
     forecast["rain_rate"][0, 0] = field
     frame = frames_of(animate(forecast, tmp_path / "a.gif"))[0]
-    left = (frame.shape[1] - 400) // 2
-    assert (
-        frame[TOP + 205 : TOP + 395, left + 3 : left + 197] == colors.class_rgb(colors.classify(np.array(7.0)))
-    ).all()
-    assert (frame[TOP + 205 : TOP + 395, left + 203 : left + 395] == colors.rgb(colors.DRY)).all()
+    shown = panel(frame, 0)
+    assert shown.shape[:2] == (400, 400)
+    assert (shown[205:395, 3:197] == color_of(7.0)).all()
+    assert (shown[205:395, 203:395] == colors.rgb(colors.DRY)).all()
 
 
 def test_a_crop_of_the_archive_finds_its_place(tmp_path):
     forecast = nowcast().isel(y=slice(8, 28), x=slice(5, 25))
     frame = frames_of(animate(forecast, tmp_path / "a.gif", observed()))[-1]
     field = panel(frame, 0)[10::20, 10::20]
-    color = colors.class_rgb(colors.classify(np.array(RATE)))
-    assert ((field == color).all(axis=-1) == (walking_square(16)[8:28, 5:25] > 0)).all()
+    assert ((field == color_of(RATE)).all(axis=-1) == (walking_square(16)[8:28, 5:25] > 0)).all()
 
 
 def test_issue_time_is_chosen(tmp_path):
@@ -210,7 +206,7 @@ def test_issue_time_is_chosen(tmp_path):
         [nowcast().drop_vars("valid_time"), later.drop_vars("valid_time")], "issue_time", data_vars="minimal"
     )
     rain = [
-        raining(frames_of(animate(both, tmp_path / "a.gif", issue_time=time))[0][TOP : TOP + 400, 59 : 59 + 400]).any()
+        raining(panel(frames_of(animate(both, tmp_path / "a.gif", issue_time=time))[0], 0)).any()
         for time in (None, "2018-07-24T03:30")
     ]
     assert rain == [False, True]

@@ -60,13 +60,6 @@ def test_special_values():
     assert colors.classify(field, seen).tolist() == expected
 
 
-def test_matplotlib_scale_agrees_with_classify():
-    rates = np.array([0.0, 0.05, 0.1, 0.7, 2.0, 29.9, 30.0, 100.0, 700.0])
-    colormap, norm = colors.rain_colormap()
-    painted = (colormap(norm(rates))[:, :3] * 255).round().astype(np.uint8)
-    assert (painted == colors.class_rgb(colors.classify(rates))).all()
-
-
 def test_persistence_is_gray_and_takes_no_color():
     named = colors.forecaster_colors(["a", "persistence", "b"])
     assert named["persistence"] == colors.REFERENCE_COLOR

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from maps import color_of, maps
+from matplotlib.figure import Figure
 from PIL import Image
 
 from nowcast.errors import NowcastError
-from nowcast.visualization import Case, colors, plot_case, plot_gallery, plot_scores, plot_training, skill
+from nowcast.visualization import Case, colors, plot_case, plot_gallery, plot_scores, plot_training, skill, style
 
 LEADS = np.arange(1, 6) * np.timedelta64(360, "s")
 
@@ -48,12 +50,48 @@ def test_each_family_gets_its_file_in_the_forecasters_colors(scores, tmp_path):
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == sorted(path.name for path in drawn)
 
 
-def test_undefined_scores_are_drawn_as_gaps(scores, tmp_path):
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    """The figures that are saved from here on, by file name."""
+    kept: dict[str, Figure] = {}
+    save = style.save
+
+    def keep(figure: Figure, path: Path, dpi: int = 160) -> Path:
+        kept[path.name] = figure
+        return save(figure, path, dpi)
+
+    monkeypatch.setattr(style, "save", keep)
+    return kept
+
+
+def drawn_values(figure: Figure) -> list[np.ndarray]:
+    """Heights of the lines of all panels, panel by panel, forecaster by forecaster."""
+    return [np.asarray(line.get_ydata(), float) for axis in figure.axes for line in axis.lines]
+
+
+def expected_values(scores: xr.Dataset, *names: str) -> list[np.ndarray]:
+    """The same from the dataset: score by score (row), threshold by threshold (column)."""
+    panels = [field for name in names for field in np.moveaxis(scores[name].values, -1, 0)]
+    return [line for panel in panels for line in panel]
+
+
+def test_undefined_scores_are_drawn_as_gaps(scores, figures, tmp_path):
     scores["far"][:, 2:, 0] = np.nan
     scores["csi"][..., 1] = np.nan
     scores["pod"][..., 1] = np.nan
-    assert len(plot_scores(scores, tmp_path)) == 3
-    assert len(plot_scores(scores.where(False), tmp_path)) == 3  # nothing defined at all
+    plot_scores(scores, tmp_path)
+    expected = expected_values(scores, "csi", "pod", "far")
+    np.testing.assert_array_equal(drawn_values(figures["categorical.png"]), expected)  # NaN, not zero
+    words = ["".join(text.get_text() for text in axis.texts) for axis in figures["categorical.png"].axes]
+    assert [("undefined" in text) for text in words] == [False, True, False, True, False, False]
+
+
+def test_where_nothing_is_defined_every_panel_says_so(scores, figures, tmp_path):
+    assert len(plot_scores(scores.where(False), tmp_path)) == 3
+    for figure in figures.values():
+        assert all(
+            any("undefined" in text.get_text() for text in axis.texts) for axis in figure.axes if axis.get_visible()
+        )
 
 
 def test_probabilistic_and_spatial_scores(scores, tmp_path):
@@ -73,17 +111,20 @@ def test_probabilistic_and_spatial_scores(scores, tmp_path):
     ]
 
 
-def test_lead_times_without_an_interval_count_frames(scores, tmp_path):
-    assert len(plot_scores(scores.assign_coords(lead_time=np.arange(1, 6)), tmp_path)) == 3
+def test_lead_times_without_an_interval_count_frames(scores, figures, tmp_path):
+    plot_scores(scores.assign_coords(lead_time=np.arange(1, 6)), tmp_path)
+    axis = figures["errors.png"].axes[0]
+    assert axis.lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5]
+    assert axis.get_xlabel() == "lead time, frames"
 
 
-def test_a_dataset_of_one_forecaster_needs_no_dimension(scores, tmp_path):
-    assert len(plot_scores(scores.isel(forecaster=1, drop=True), tmp_path)) == 3
+def test_a_dataset_of_one_forecaster_needs_no_dimension(scores, figures, tmp_path):
+    plot_scores(scores.isel(forecaster=1, drop=True), tmp_path)
+    both = expected_values(scores, "csi", "pod", "far")
+    np.testing.assert_array_equal(drawn_values(figures["categorical.png"]), both[1::2])
 
 
 def test_lines_carry_the_scores(scores):
-    from matplotlib.figure import Figure
-
     axis = Figure().subplots()
     skill._lines(axis, scores, scores["balanced_mse"], skill.Look(["persistence", "convgru"]))
     assert axis.lines[1].get_xdata().tolist() == [6, 12, 18, 24, 30]
@@ -124,15 +165,17 @@ def test_case_sheet_places_every_field(tmp_path):
     path = plot_case(a_case(), tmp_path / "case.png")
     with Image.open(path) as image:
         sheet = np.array(image.convert("RGB"))
-    rain = (sheet == colors.class_rgb(colors.classify(np.array(7.0)))).all(axis=-1)
-    top, step = 24 + 62 + 24, 208  # panels of 200 pixels, 8 apart
-    for row in range(3):
-        for column in range(4):
-            cell = rain[top + row * step :, 24 + column * step :][:200, :200]
-            expected = 50 * 50 if (row, column) == (0, 0) or (row == 1 and column > 0) else 0
-            assert cell.sum() == expected, (row, column)
-            if expected:
-                assert cell[50:100, 50:100].all()
+    rain, places = (sheet == color_of(7.0)).all(axis=-1), maps(sheet)
+    rows, columns = (
+        {edge: n for n, edge in enumerate(sorted({place[axis].start for place in places}))} for axis in (0, 1)
+    )
+    cells = {(rows[down.start], columns[across.start]): rain[down, across] for down, across in places}
+    # The observed field, beside it the observation; below the forecasts, persistence first: no other map is there.
+    assert set(cells) == {(0, 0), *((row, column) for row in range(3) for column in (1, 2, 3))}
+    for place, cell in cells.items():
+        expected = np.zeros((200, 200), bool)
+        expected[50:100, 50:100] = place == (0, 0) or place[0] == 1
+        assert (cell == expected).all(), place
 
 
 def test_invalid_pixels_of_a_case_are_unseen(tmp_path):
