@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from nowcast.atomic_files import write_text
+from nowcast.atomic_files import write_json, write_text
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
 from nowcast.experiment_file import experiment_from
@@ -65,6 +68,26 @@ class Run:
         if not isinstance(content, dict):
             raise NowcastError(f"{file} describes no experiment; the run directory is damaged")
         return cls(path, experiment_from(content, str(file)))
+
+    @property
+    def trained_on_file(self) -> Path:
+        """Where the run remembers its archive."""
+        return self.path / "trained_on.json"
+
+    @property
+    def trained_on(self) -> dict[str, Any] | None:
+        """What the run remembers of its archive (`nowcast.archive.fingerprint.ArchiveFacts`); None in older runs."""
+        try:
+            content = json.loads(self.trained_on_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise NowcastError(f"{self.trained_on_file} cannot be read: {error}") from None
+        return content if isinstance(content, dict) else {}
+
+    def remember_archive(self, facts: Mapping[str, Any]) -> None:
+        """Write what the run shall remember of its archive."""
+        write_json(self.trained_on_file, facts)
 
     @property
     def checkpoints(self) -> Path:

@@ -100,12 +100,7 @@ def windows_of(archive: Archive, split: str, data: DataConfig, rules: Evaluation
             `data.max_missing` frames missing in a row may start, to learn from.
     """
     times, starts = archive.split_times(split), window_starts(archive, split, data, rules)
-    if not len(starts):
-        kind = "training clip" if rules is None else "window"
-        raise NowcastError(
-            f"{archive.path} has no {kind} of {data.observed} + {data.forecast} frames in its {split} split of "
-            f"{len(times)} frames; ingest more days, or ask for fewer observed or forecast frames or more missing ones"
-        )
+    refuse_no_window(archive, split, data, rules, starts)
     crop = {"rows": data.rows, "columns": data.columns, "masks": data.masks}
     clips = ClipStore.from_archive(archive, times, **crop, in_memory=data.in_memory, memory_gib=data.memory_gib)  # type: ignore[arg-type]
     past = ClipStore.from_archive(archive, archive.times, **crop, in_memory=False)  # type: ignore[arg-type]
@@ -113,6 +108,18 @@ def windows_of(archive: Archive, split: str, data: DataConfig, rules: Evaluation
     if rules is None:
         return Windows(clips, starts, *shape, stride=1, past=past)
     return Windows(clips, starts, *shape, rules.stride, rules.batch_size, past)
+
+
+def refuse_no_window(
+    archive: Archive, split: str, data: DataConfig, rules: EvaluationConfig | None, starts: Times
+) -> None:
+    """NowcastError where a split has no window; arguments as for `windows_of`, and its `window_starts`."""
+    if not len(starts):
+        kind, frames = "training clip" if rules is None else "window", len(archive.split_times(split))
+        raise NowcastError(
+            f"{archive.path} has no {kind} of {data.observed} + {data.forecast} frames in its {split} split of "
+            f"{frames} frames; ingest more days, or ask for fewer observed or forecast frames or more missing ones"
+        )
 
 
 def window_starts(archive: Archive, split: str, data: DataConfig, rules: EvaluationConfig | None) -> Times:

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nowcast.archive import Archive
-from nowcast.clips.split_windows import Windows, window_starts, windows_of
+from nowcast.archive.archive import crop
+from nowcast.clips.split_windows import Windows, refuse_no_window, window_starts, windows_of
 from nowcast.clips.windows import sample_starts
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
@@ -19,6 +20,14 @@ def open_archive(experiment: Experiment) -> Archive:
     if experiment.data.archive is None:
         raise NowcastError(f"{experiment.name} names no archive; give data.archive in the file or --archive ARCHIVE")
     return Archive.open(Path(experiment.data.archive))
+
+
+def check_clips(archive: Archive, experiment: Experiment) -> None:
+    """NowcastError where there is nothing to learn from, told before a frame is read."""
+    data = experiment.data
+    crop(data.rows, archive.shape[0], "rows")
+    crop(data.columns, archive.shape[1], "columns")
+    refuse_no_window(archive, "train", data, None, window_starts(archive, "train", data, None))
 
 
 def training_clips(archive: Archive, experiment: Experiment) -> Windows:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from nowcast.archive import Archive
+from nowcast.archive.fingerprint import fingerprint
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
 from pipelines.engine.identity import identity
@@ -85,17 +83,6 @@ def make_plan(arms: Sequence[Arm], seeds: Sequence[int], archive: Archive, folde
                 raise NowcastError(f"the arm {arm.name} has no phase or stands twice in the plan")
             last[arm.name, seed] = parent.identity
     return Plan(folder, runs, last)
-
-
-def fingerprint(archive: Archive) -> str:
-    """SHA-256 of which frames an archive holds, where, and how they are split; moving it changes nothing."""
-    digest = hashlib.sha256(json.dumps([archive.shape, int(archive.interval.astype(int))]).encode())
-    digest.update(archive.times.astype("int64").tobytes())
-    digest.update(np.packbits(archive.static_mask).tobytes())
-    for name in sorted(archive.splits):
-        digest.update(name.encode())
-        digest.update(np.sort(archive.splits[name]).astype("datetime64[D]").astype("int64").tobytes())
-    return digest.hexdigest()
 
 
 def _planned(

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from nowcast.config import Experiment
-from nowcast.training.train import MAY_CHANGE
+from nowcast.training.begin import MAY_CHANGE
 
 FREE = MAY_CHANGE - {"training.steps", "data.archive"} | {"name"}
 """Keys that make no difference to what a run learns."""

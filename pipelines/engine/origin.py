@@ -7,8 +7,9 @@ from typing import Any
 import torch
 import xarray as xr
 
+from nowcast.archive.fingerprint import fingerprint
 from nowcast.training_log import read_journal
-from pipelines.engine.arms import Plan, PlannedRun, fingerprint
+from pipelines.engine.arms import Plan, PlannedRun
 from pipelines.engine.published import SPLIT_DAYS
 from pipelines.engine.scales import frame_shape
 from pipelines.engine.study import Study

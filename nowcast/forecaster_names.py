@@ -1,0 +1,33 @@
+"""The names that forecasters go by; no torch here, so that a typo is told at once."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from nowcast.errors import NowcastError
+from nowcast.run import Run
+
+BASELINE_NAMES = ("persistence", "extrapolation", "sprog", "steps")
+"""Forecasters that need no training; `nowcast.models.BASELINES` builds them."""
+
+NAMES = BASELINE_NAMES
+"""Everything that a forecaster can be called beside the folder of a run."""
+
+
+def run_or_name(item: str | Path | Run) -> Run | str:
+    """The run in a folder, or the name of a forecaster; NowcastError lists the names where it is neither.
+
+    A name means the forecaster of that name, unless a run lies in a folder of that name here.
+    """
+    if isinstance(item, Run):
+        return item
+    if str(item) in NAMES and not (Path(item) / "config.yaml").is_file():
+        return str(item)
+    if not Path(item).exists():
+        close = difflib.get_close_matches(str(item), NAMES, n=1)
+        advice = f"did you mean {close[0]}?" if close else "give one of these, or the folder of a run"
+        raise NowcastError(
+            f"{item} does not exist, and is neither a run directory nor a baseline ({', '.join(NAMES)}); {advice}"
+        )
+    return Run.open(item)
