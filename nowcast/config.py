@@ -25,7 +25,10 @@ class DataConfig(Description):
 
     `rows` and `columns` are half-open crops ([164, 284] is the paper's 164..283); `masks: static` uses the archive's
     static mask alone (the KDD paper), `frame` each frame's own mask as well (the 2017 benchmark).
-    `max_missing` is the longest run of missing frames a training clip may hold.
+    `max_missing` is the longest run of missing frames a training clip may hold. `bridge` is the longest run of missing
+    observed frames that is filled from its neighbors before the network sees it, in training, scoring and issuing
+    alike; beyond it the network gives no answer. null leaves missing frames empty, which the paper does, and issues no
+    nowcast where one is missing.
     """
 
     archive: str | None = None
@@ -35,6 +38,7 @@ class DataConfig(Description):
     columns: tuple[int, int] | None = None
     masks: Literal["static", "frame"] = "static"
     max_missing: int = Field(0, ge=0)
+    bridge: int | None = Field(None, ge=0)
     in_memory: bool | None = None
     memory_gib: float = Field(8.0, gt=0)
 
@@ -173,7 +177,11 @@ ModelConfig = Annotated[ConvGRUConfig | ConvLSTMConfig, Field(discriminator="net
 
 
 class TrainingConfig(Description):
-    """The optimizer's journey: Adam, learning rate × `decay_factor` every `decay_every` steps (null: constant)."""
+    """The optimizer's journey: Adam, learning rate × `decay_factor` every `decay_every` steps (null: constant).
+
+    `drop_frames` is the probability with which an observed frame but the last is taken away, and then bridged, so that
+    the network learns from late and missing frames what to make of them.
+    """
 
     steps: int = Field(20000, ge=1)
     batch_size: int = Field(16, ge=1, le=65536)
@@ -187,6 +195,7 @@ class TrainingConfig(Description):
     log_every: int = Field(50, ge=1)
     validate_every: int = Field(1000, ge=1)
     checkpoint_every: int = Field(500, ge=1)
+    drop_frames: float = Field(0.0, ge=0, lt=1)
 
     def rate_at(self, step: int) -> float:
         """Learning rate of optimizer step `step` (the first is 0)."""
@@ -225,6 +234,11 @@ class Experiment(Description):
             raise ValueError(
                 f"data.max_missing {self.data.max_missing} allows a clip of data.observed + data.forecast = "
                 f"{self.data.observed + self.data.forecast} frames to be missing altogether"
+            )
+        if self.training.drop_frames > 0 and not self.data.bridge:
+            raise ValueError(
+                f"training.drop_frames {self.training.drop_frames:g} takes frames away but data.bridge is "
+                f"{'null' if self.data.bridge is None else self.data.bridge}; say how many missing frames are bridged"
             )
         if self.start_at == "best" and self.start_from is None:
             raise ValueError("start_at is best but start_from names no run; give start_from or drop start_at")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nowcast.models import ModelForecaster
+from nowcast.motion.bridging import bridged
 from nowcast.sequence import RadarSequence
 
 
@@ -25,7 +26,7 @@ class OnlineModel:
         learning_rate: of AdaGrad.
         steps: optimizer steps before every forecast; 0 leaves the network as it was trained.
         clip_value: gradients are clipped to ± this value, as in training; None leaves them.
-        device, precision: as for `ModelForecaster`; adaptation runs in float32.
+        device, precision, bridge: as for `ModelForecaster`; adaptation runs in float32.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class OnlineModel:
         clip_value: float | None = 50.0,
         device: str = "auto",
         precision: str = "fp32",
+        bridge: int | None = None,
     ) -> None:
-        self._forecaster = ModelForecaster(copy.deepcopy(model), device, precision)
+        self._forecaster = ModelForecaster(copy.deepcopy(model), device, precision, bridge)
         self._trained = copy.deepcopy(self._forecaster.model.state_dict())
         self.loss, self.learning_rate, self.steps, self.clip_value = loss, learning_rate, steps, clip_value
         self.begin_episode()
@@ -46,6 +48,10 @@ class OnlineModel:
     def __call__(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
         """Forecast (B, lead_steps, 1, H, W), as `nowcast.forecaster.Forecaster` says."""
         return self._forecaster(observed, observed_valid, lead_steps)
+
+    def answers(self, observed_valid: Tensor) -> Tensor:
+        """Which sequences it forecasts, bool (B,), as `ModelForecaster.answers` says."""
+        return self._forecaster.answers(observed_valid)
 
     def begin_episode(self) -> None:
         """Back to the trained weights and a fresh optimizer."""
@@ -55,6 +61,8 @@ class OnlineModel:
 
     def adapt(self, seen: RadarSequence) -> None:
         """Take `steps` optimizer steps on a sequence of the past."""
+        if self._forecaster.bridge is not None:
+            seen = bridged(seen, self._forecaster.bridge)
         model, seen = self._forecaster.model, seen.to(self._forecaster.device)
         for _ in range(self.steps):
             with torch.enable_grad():

@@ -206,5 +206,5 @@ def _network(run: Run, checkpoint: str, device: str, protocol: str, adaptation: 
     if protocol == "online" and adaptation.steps:
         loss = BalancedLoss(training.loss_weight)
         return OnlineModel(model, loss, adaptation.learning_rate, adaptation.steps, training.clip_value, device,
-                           training.precision)  # fmt: skip
-    return ModelForecaster(model, device, training.precision)
+                           training.precision, run.experiment.data.bridge)  # fmt: skip
+    return ModelForecaster(model, device, training.precision, run.experiment.data.bridge)

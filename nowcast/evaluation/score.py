@@ -111,7 +111,10 @@ def _must_be_numbers(name: str, forecaster: Forecaster, forecast: Tensor, sequen
     unknown = forecast.isnan()
     if sequence.in_domain is not None:
         unknown = unknown & sequence.in_domain
-    if isinstance(forecaster, ModelForecaster | OnlineModel) and unknown.any():
+    if not isinstance(forecaster, ModelForecaster | OnlineModel):
+        return
+    answered = forecaster.answers(sequence.observed_valid).to(unknown.device)  # with too long a gap NaN is the answer
+    if unknown[answered].any():
         raise NowcastError(f"{name} forecast NaN: the network has diverged; train it with a smaller learning rate")
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nowcast.device import choose_device, run_network
+from nowcast.motion.bridging import answerable, bridge_gaps
 
 
 class ModelForecaster:
@@ -14,16 +15,31 @@ class ModelForecaster:
     Args:
         model: called as model(observed, observed_valid, lead_steps); it is moved to `device` and left in eval mode.
         device, precision: as `nowcast.device` says.
+        bridge: gaps of up to so many missing observed frames are bridged (`nowcast.motion.bridging`); with a longer one
+            the forecast is NaN. None gives the network missing frames as they are, empty: the paper's setting.
     """
 
-    def __init__(self, model: nn.Module, device: str = "auto", precision: str = "fp32") -> None:
+    def __init__(
+        self, model: nn.Module, device: str = "auto", precision: str = "fp32", bridge: int | None = None
+    ) -> None:
         self.device = choose_device(device)
         self.model = model.to(self.device).eval()
         self.precision = precision
+        self.bridge = bridge
 
     @torch.inference_mode()
     def __call__(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
         """Forecast (B, lead_steps, 1, H, W), scaled reflectivity, on the device of `observed`."""
+        known = self.answers(observed_valid).to(observed.device)
+        if self.bridge is not None:
+            observed, observed_valid = bridge_gaps(observed, observed_valid, self.bridge)
         inputs = observed.to(self.device), observed_valid.to(self.device)
         frames = run_network(self.model, *inputs, lead_steps, self.precision)
-        return frames.clamp(0.0, 1.0).to(observed.device)
+        made = frames.clamp(0.0, 1.0).to(observed.device)
+        return made if known.all() else made.masked_fill(~known[:, None, None, None, None], torch.nan)
+
+    def answers(self, observed_valid: Tensor) -> Tensor:
+        """Which sequences it forecasts, bool (B,): those whose gaps can be bridged."""
+        if self.bridge is None:
+            return torch.ones(len(observed_valid), dtype=torch.bool)
+        return torch.from_numpy(answerable(observed_valid, self.bridge))

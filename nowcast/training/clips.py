@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,15 +44,22 @@ def validation_clips(archive: Archive, experiment: Experiment) -> Windows | None
 
 
 def endless_batches(
-    clips: Windows, batch_size: int, seed: int, first_step: int, share: slice = slice(None)
+    clips: Windows,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    share: slice = slice(None),
+    prepare: Callable[[RadarSequence, int], RadarSequence] | None = None,
 ) -> Generator[RadarSequence, None, None]:
     """Random training batches from optimizer step `first_step` on, each a pure function of (seed, step).
 
-    The next batch is made while the current one is used. `share` takes part of every batch (one process of several).
+    The next batch is made while the current one is used. `share` takes part of every batch (one process of several);
+    `prepare(batch, step)` does to a batch what else is to be done before the network sees it.
     """
 
     def make(step: int) -> RadarSequence:
-        return clips.sequence(sample_starts(clips.starts, batch_size, seed, step)[share])
+        batch = clips.sequence(sample_starts(clips.starts, batch_size, seed, step)[share])
+        return batch if prepare is None else prepare(batch, step)
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="clips") as ahead:
         step = first_step

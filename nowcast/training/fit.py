@@ -21,11 +21,13 @@ from nowcast.device import run_network
 from nowcast.errors import NowcastError
 from nowcast.losses import BalancedLoss, balanced_errors
 from nowcast.models import save_checkpoint
+from nowcast.motion.bridging import bridged
 from nowcast.radar.times import interval_seconds
 from nowcast.run import Run
 from nowcast.sequence import RadarSequence
 from nowcast.training.clips import endless_batches
 from nowcast.training.interrupt import Interrupt
+from nowcast.training.missing_frames import with_gaps
 from nowcast.training_log import Journal
 
 
@@ -76,7 +78,12 @@ class Fit:
         training, progress = self.training, self.progress
         each = training.batch_size // self.fabric.world_size
         share = slice(self.fabric.global_rank * each, (self.fabric.global_rank + 1) * each)
-        batches = endless_batches(self.clips, training.batch_size, self.run.experiment.seed, progress.step, share)
+        seed, bridge = self.run.experiment.seed, self.run.experiment.data.bridge
+
+        def prepare(batch: RadarSequence, step: int) -> RadarSequence:
+            return with_gaps(batch, training.drop_frames, bridge, seed, step, share)
+
+        batches = endless_batches(self.clips, training.batch_size, seed, progress.step, share, prepare)
         bar = tqdm(
             total=training.steps,
             initial=progress.step,
@@ -175,6 +182,8 @@ class Fit:
                     return None
                 if number % self.fabric.world_size != self.fabric.global_rank:
                     continue
+                if self.run.experiment.data.bridge is not None:
+                    batch = bridged(batch, self.run.experiment.data.bridge)
                 batch = batch.to(self.fabric.device)
                 # The bare network: DistributedDataParallel would wait for the other processes at every batch.
                 forecast = self._forecast(_bare(self.model), batch).clamp(0, 1)

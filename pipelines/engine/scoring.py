@@ -88,7 +88,7 @@ def trained_forecaster(run: Path, inhibited: bool = False) -> ModelForecaster:
         for module in modules:
             module.inhibit_in_eval = True
     training = opened.experiment.training
-    return ModelForecaster(model, training.device, training.precision)
+    return ModelForecaster(model, training.device, training.precision, opened.experiment.data.bridge)
 
 
 def score_arms(study: Study, arms: Sequence[Arm]) -> tuple[Plan, Scorer, dict[str, list[xr.Dataset]]]:
