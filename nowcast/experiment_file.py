@@ -41,12 +41,12 @@ def experiment_from(content: Mapping[str, Any], source: str) -> Experiment:
         raise NowcastError(f"{source}: {complaints(error)}") from None
 
 
-def complaints(error: ValidationError) -> str:
-    """What is wrong with a description, in the words of the file."""
+def complaints(error: ValidationError, about: type[Description] = Experiment, name: str = "an experiment") -> str:
+    """What is wrong with a description of the class `about`, in the words of the file; `name`: what it describes."""
     errors = error.errors()
     # A wrong part makes its parent wrong too: only the innermost complaint helps.
     inner = [e for e in errors if not any(_is_inside(other["loc"], e["loc"]) for other in errors)]
-    return "; ".join(_say(e) for e in inner)
+    return "; ".join(_say(e, about, name) for e in inner)
 
 
 def shipped_config(name: str) -> Path:
@@ -116,17 +116,17 @@ def _is_inside(location: tuple[int | str, ...], parent: tuple[int | str, ...]) -
     return len(location) > len(parent) and location[: len(parent)] == parent
 
 
-def _say(error: Any) -> str:
+def _say(error: Any, about: type[Description], name: str) -> str:
     """One complaint of pydantic in the words of the file: the key's full path, what was found, what was expected."""
-    path, holder = _located(error["loc"])
+    path, holder = _located(error["loc"], about)
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
         known = list(holder.model_fields) if holder is not None else []
         close = difflib.get_close_matches(path[-1], known, n=1)
         advice = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-        return f"{key} is not a key of an experiment; {advice}"
+        return f"{key} is not a key of {name}; {advice}"
     if error["type"] == "missing":
-        return f"{key} is missing; every experiment needs it"
+        return f"{key} is missing; every {name.partition(' ')[2]} needs it"
     if error["type"] == "union_tag_invalid":
         expected = " or ".join(error["ctx"]["expected_tags"].rsplit(", ", 1))
         return f"{key}.{error['ctx']['discriminator'].strip(chr(39))} is {error['ctx']['tag']!r}, expected {expected}"
@@ -138,14 +138,14 @@ def _say(error: Any) -> str:
     return f"{key} is {found!r}, {message.replace('input should be', 'expected')}"
 
 
-def _located(location: tuple[int | str, ...]) -> tuple[list[str], type[Description] | None]:
+def _located(location: tuple[int | str, ...], about: type[Description]) -> tuple[list[str], type[Description] | None]:
     """The path of a key as files write it, and the class of the description that holds the key.
 
     pydantic puts the tag of a tagged union (`convgru`) behind the union's key; no file does.
     """
     path: list[str] = []
     holder: type[Description] | None = None
-    inside: list[type[Description]] = [Experiment]
+    inside: list[type[Description]] = [about]
     for part in location:
         tagged = [choice for choice in inside if len(inside) > 1 and part in _tags(choice)]
         if tagged:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.errors import NowcastError
-from nowcast.radar.times import parse_day
+from nowcast.radar.times import parse_days
 
 Days = NDArray[np.datetime64]
 Splits = dict[str, Days]
+
+USUAL = ("train", "valid", "test")
+"""Splits that training, validation and scoring take by themselves; others can be asked for by name."""
+FORM = "expected NAME=DAY,DAY,… or NAME=DAY..DAY with days as YYYY-MM-DD, for example train=2018-07-21,2018-07-22"
 
 
 def parse_splits(given: Iterable[str] | Mapping[str, Iterable[object]]) -> Splits:
@@ -28,18 +33,25 @@ def parse_splits(given: Iterable[str] | Mapping[str, Iterable[object]]) -> Split
         pairs = [(name, days.split(",")) for name, _, days in (item.partition("=") for item in given)]
     splits: Splits = {}
     for name, days in pairs:
+        shown = f"{name}={','.join(days)}" if name or any(days) else repr("")
+        if not name or not any(days):
+            raise NowcastError(f"{shown} is not a split; {FORM}")
+        _refuse_typo(name)
         try:
-            if not name or not any(days):
-                raise ValueError(f"{name}={','.join(days)}")
-            expanded = [day for part in days if part for day in _expand(part.strip())]
+            expanded = [day for part in days if part for day in parse_days(part.strip())]
         except ValueError as error:
-            raise NowcastError(
-                f"{error} is not a split, expected NAME=DAY,DAY,… or NAME=DAY..DAY with days as YYYY-MM-DD, "
-                "for example train=2018-07-21,2018-07-22"
-            ) from error
+            raise NowcastError(f"the split {shown}: {error}; {FORM}") from error
         splits[name] = np.unique(np.concatenate([splits.get(name, np.empty(0, "datetime64[D]")), expanded]))
     refuse_overlap(splits)
     return splits
+
+
+def _refuse_typo(name: str) -> None:
+    """NowcastError for a name that is nearly, but not quite, one of the three that training and scoring look for."""
+    close = next((known for known in USUAL if known.startswith(name) or name.startswith(known)), None)
+    close = close or next(iter(difflib.get_close_matches(name.lower(), USUAL, n=1, cutoff=0.7)), None)
+    if close is not None and name != close:
+        raise NowcastError(f"unknown split {name!r}, did you mean {close}? Training and scoring use {', '.join(USUAL)}")
 
 
 def refuse_overlap(splits: Splits) -> None:
@@ -64,13 +76,3 @@ def merge_splits(stored: Splits, found: Splits, source_days: Iterable[np.datetim
         kept = [day for day in stored.get(name, ()) if not found or day not in decided]
         merged[name] = np.unique(np.array([*kept, *found.get(name, ())], "datetime64[D]"))
     return {name: days for name, days in merged.items() if len(days)}
-
-
-def _expand(part: str) -> list[np.datetime64]:
-    first, dots, last = part.partition("..")
-    if not dots:
-        return [parse_day(first)]
-    days = np.arange(parse_day(first), parse_day(last) + np.timedelta64(1, "D"))
-    if not len(days):
-        raise ValueError(part)
-    return list(days)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nowcast.archive.index import day_files
 from nowcast.archive.metadata import GRID_FILE, Metadata, is_archive, read_metadata
 from nowcast.archive.splits import Splits, merge_splits, parse_splits, refuse_overlap
 from nowcast.atomic_files import TEMPORARY_SUFFIX
@@ -17,6 +18,7 @@ from nowcast.errors import NowcastError
 from nowcast.ingestion.day_jobs import DayJob
 from nowcast.ingestion.schedule import DaySchedule, schedule
 from nowcast.ingestion.static_mask import choose_static_mask
+from nowcast.radar.times import parse_day, parse_days
 from nowcast.readers.source import Listing, Rain, Source, SourceFacts
 from nowcast.units import CANONICAL_ZR, ZRRelation
 
@@ -66,7 +68,7 @@ def prepare(source: Source, folder: Path, options: IngestOptions) -> IngestPlan:
     static_mask, mask_source = choose_static_mask(facts, stored)
     facts = replace(facts, static_mask=static_mask)
     days = _scheduled(listing, interval, tolerance, options.days)
-    splits, splits_from = _splits(options.splits, facts.splits, stored, days)
+    splits, splits_from = _splits(options.splits, facts.splits, stored, days, _days_in(folder))
     mask_digest = "derived" if static_mask is None else hashlib.sha256(static_mask.tobytes()).hexdigest()
     rules = [facts.reader, facts.grid.shape, interval, tolerance, mask_digest, options.compression]
     if facts.zr not in (None, CANONICAL_ZR):
@@ -101,6 +103,11 @@ def _stored_metadata(folder: Path) -> Metadata | None:
                 f"{folder} is not a radar archive but holds other files ({foreign}); give a new or empty folder"
             )
     return None
+
+
+def _days_in(folder: Path) -> list[np.datetime64]:
+    """Days that an archive holds already."""
+    return [parse_day(file.stem) for file in day_files(folder)]
 
 
 def _agreed(facts: SourceFacts, stored: Metadata | None, source: Source, folder: Path) -> SourceFacts:
@@ -178,7 +185,10 @@ def _scheduled(listing: Listing, interval: int, tolerance: int, only: Iterable[s
         )
     if only is None:
         return days
-    wanted = set(parse_splits({"days": only})["days"])
+    try:
+        wanted = {day for text in only for day in parse_days(text)}
+    except ValueError as error:
+        raise NowcastError(f"the days to ingest: {error}") from None
     chosen = [day for day in days if day.day in wanted]
     if not chosen:
         raise NowcastError(
@@ -192,10 +202,13 @@ def _splits(
     rain: Mapping[str, Rain],
     stored: Metadata | None,
     days: list[DaySchedule],
+    known_days: Iterable[np.datetime64],
 ) -> tuple[Splits, str]:
     """(splits, where they are from). What a user gave stays until the user gives something else."""
     if given is not None:
-        return parse_splits(given), "user"
+        splits = parse_splits(given)
+        _refuse_empty(splits, [*(day.day for day in days), *known_days])
+        return splits, "user"
     if stored is not None and stored.splits_from == "user":
         return stored.splits, "user"
     found = {name: np.array(sorted(amounts), "datetime64[D]") for name, amounts in rain.items()}
@@ -204,12 +217,25 @@ def _splits(
     return merged, "day lists" if merged else "none"
 
 
+def _refuse_empty(splits: Splits, days: list[np.datetime64]) -> None:
+    """NowcastError for a split none of whose days has a frame: a typo in a date would be found after the training."""
+    empty = next((name for name, listed in splits.items() if not np.isin(listed, days).any()), None)
+    if empty is not None:
+        listed = splits[empty]
+        given = str(listed[0]) if len(listed) == 1 else f"{listed[0]} to {listed[-1]}"
+        raise NowcastError(
+            f"no frame lies on the days of the split {empty} ({given}); the days that have frames run from "
+            f"{min(days)} to {max(days)}"
+        )
+
+
 def _attributes(facts: SourceFacts, tolerance: int) -> dict[str, Any]:
     """Global attributes of the archive's files."""
     source_zr = {} if facts.zr is None else {"source_zr_a": facts.zr.a, "source_zr_b": facts.zr.b}
     return {
         "title": "radar reflectivity archive",
         "source": "weather radar",
+        **facts.attributes,
         "source_format": facts.format,
         "source_quantity": "rain rate" if facts.zr is None else "reflectivity",
         **source_zr,
@@ -220,5 +246,4 @@ def _attributes(facts: SourceFacts, tolerance: int) -> dict[str, Any]:
         "time_stamp": facts.time_stamp,
         "resampling": f"none in space; frames up to {tolerance} s off the time grid stand in the nearest free slot",
         "reader": facts.reader,
-        **facts.attributes,
     }

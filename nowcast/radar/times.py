@@ -46,8 +46,26 @@ def missing_slots(times: ArrayLike, interval: np.timedelta64 | int) -> Times:
 
 
 def parse_day(text: str) -> np.datetime64:
-    """A day written as YYYY-MM-DD or YYYYMMDD; ValueError for anything else."""
-    if not re.fullmatch(r"\d{8}|\d{4}-\d\d-\d\d", text):
-        raise ValueError(text)
+    """A day written as YYYY-MM-DD or YYYYMMDD; ValueError says that it is none."""
     compact = text.replace("-", "")
-    return np.datetime64(f"{compact[:4]}-{compact[4:6]}-{compact[6:]}", "D")
+    try:
+        if re.fullmatch(r"\d{8}|\d{4}-\d\d-\d\d", text):
+            return np.datetime64(f"{compact[:4]}-{compact[4:6]}-{compact[6:]}", "D")
+    except ValueError:
+        pass  # numpy's words are about its parser
+    raise ValueError(f"{text!r} is not a day, expected YYYY-MM-DD such as 2018-07-21")
+
+
+def parse_days(text: str) -> list[np.datetime64]:
+    """A day, or FIRST..LAST, every day from the first to the last; ValueError says what is wrong.
+
+    >>> [str(day) for day in parse_days("2018-07-30..2018-08-01")]
+    ['2018-07-30', '2018-07-31', '2018-08-01']
+    """
+    first, dots, last = (part.strip() for part in text.partition(".."))
+    if not dots:
+        return [parse_day(first)]
+    days = np.arange(parse_day(first), parse_day(last) + np.timedelta64(1, "D"))
+    if not len(days):
+        raise ValueError(f"{text!r} holds no day, expected FIRST..LAST with the earlier day first")
+    return list(days)

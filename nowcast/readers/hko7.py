@@ -4,9 +4,10 @@
     radarPNG_mask/YYYY/MM/DD/RADyymmddHHMM00.mask   zlib of H*W booleans, True = use this pixel
     hko7_rainy_{train,valid,test}_days.txt          lines `YYYYMMDD, mm`
     mask_dat.npz                                    exclude_mask, nonzero = excluded
+    radar.yaml                                      place, pixel, interval, Z-R (not of the benchmark; may be absent)
 
 The lists and mask_dat.npz lie beside the image folder or in hko_data/. (HKO-7 benchmark, Shi et al. 2017.) The
-layout says nothing about the place: only who names the site "hong-kong" gets that of the benchmark.
+layout itself says nothing about the place: only who names the site "hong-kong" gets that of the benchmark.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from nowcast.errors import NowcastError
 from nowcast.radar.grid import Grid
 from nowcast.readers.files import walk_files
+from nowcast.readers.description import DESCRIPTION, RadarDescription, read_description, stated_by
 from nowcast.readers.hko7_day_lists import find_day_lists, read_day_list
 from nowcast.readers.hko7_flags import flags_of_frame, read_mask
 from nowcast.readers.place import placed_grid
@@ -53,13 +55,15 @@ class Hko7Source:
     Attributes:
         root: the folder that holds the images folder; report paths are relative to it.
         images: name of the images folder inside it; `masks` likewise, whether it exists or not.
-        options: what the user states.
+        description: what a radar.yaml in the root says, if there is one.
+        options: the same, with what the user states in its place.
     """
 
     root: Path
     images: str = IMAGES
     masks: str = MASKS
     options: SourceOptions = SourceOptions()
+    description: RadarDescription = RadarDescription()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], options: SourceOptions = SourceOptions()) -> Hko7Source:
@@ -72,10 +76,15 @@ class Hko7Source:
         if not folder.is_dir():
             raise NowcastError(f"{folder} does not exist, expected a folder in the HKO-7 layout ({IMAGES}/YYYY/MM/DD)")
         if (folder / IMAGES).is_dir():
-            return cls(folder, options=options)
-        if folder.name == IMAGES or any(re.fullmatch(r"\d{4}", path.name) for path in folder.iterdir()):
-            return cls(folder.parent, folder.name, f"{folder.name}_mask", options)
-        raise NowcastError(f"{folder} has no {IMAGES} folder, expected {IMAGES}/YYYY/MM/DD/RADyymmddHHMM00.png in it")
+            root, images, masks = folder, IMAGES, MASKS
+        elif folder.name == IMAGES or any(re.fullmatch(r"\d{4}", path.name) for path in folder.iterdir()):
+            root, images, masks = folder.parent, folder.name, f"{folder.name}_mask"
+        else:
+            raise NowcastError(f"{folder} has no {IMAGES} folder, expected {IMAGES}/YYYY/MM/DD/RADyymmddHHMM00.png in it")
+        file, description = root / DESCRIPTION, RadarDescription()
+        if file.is_file():
+            description = read_description(file, RadarDescription, "a radar description")
+        return cls(root, images, masks, description.options(options), description)
 
     @classmethod
     def recognizes(cls, path: Path) -> bool:
@@ -147,10 +156,15 @@ class Hko7Source:
             reader=READER,
             format="HKO-7 layout: 8-bit PNG, codes 0 to 255 for -10 to 60 dBZ",
             place=place,
-            time_stamp="as in the file name, taken as UTC; the source does not say whether a scan starts or ends then",
+            time_stamp=self.description.time_stamp
+            or "as in the file name, taken as UTC; the source does not say whether a scan starts or ends then",
             static_mask=static_mask,
             static_mask_source="exclude_mask of mask_dat.npz" if static_mask is not None else "",
-            splits={name: read_day_list(path) for name, path in find_day_lists(self.beside).items()},
+            splits={
+                **self.description.split_days(self.root / DESCRIPTION),
+                **{name: read_day_list(path) for name, path in find_day_lists(self.beside).items()},
+            },
+            attributes=dict(self.description.attributes),
             assumed=frozenset(name for name, known in stated.items() if not known),
         )
 
@@ -189,8 +203,11 @@ class Hko7Source:
             return placed_grid(shape, HKO7_PIXEL, HONG_KONG, comment=APPROXIMATE), "HKO-7, centered in Hong Kong"
         pixel = options.pixel if options.pixel is not None else HKO7_PIXEL
         grid = placed_grid(shape, pixel, options.center, options.crs)
-        size = "stated by the user" if options.pixel is not None else "assumed as in HKO-7"
-        place = "stated by the user" if options.center is not None else "not stated, a plain Cartesian grid"
+        said = self.description
+        size = "assumed as in HKO-7" if options.pixel is None else stated_by(options.pixel, said.pixel)
+        place = "not stated, a plain Cartesian grid"
+        if options.center is not None:
+            place = stated_by(options.center, said.center)
         return grid, f"{place}; pixel size {size}"
 
     def _static_mask(self, shape: tuple[int, int]) -> NDArray[np.bool_] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,13 +55,36 @@ def decode_frame(content: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
     frame = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if frame is None or frame.shape[:2] != shape:
         raise UnreadableFrame("is damaged (its pixels cannot be decoded)")
-    if frame.ndim == 3:
-        if frame.shape[2] == 4 and (frame[..., 3] != 255).any():
-            raise UnreadableFrame("is partly transparent, expected opaque grey")
-        if (frame[..., 0] != frame[..., 1]).any() or (frame[..., 0] != frame[..., 2]).any():
-            raise UnreadableFrame("has channels that differ (a color picture), expected grey")
-        frame = frame[..., 0]
-    return np.ascontiguousarray(frame, dtype=np.uint8)
+    return np.ascontiguousarray(_grey(frame), dtype=np.uint8)
+
+
+def decode_image(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Grey levels (H, W), 8 or 16 bits, of an image file of any kind that OpenCV reads (PNG, TIFF, PGM, BMP, …).
+
+    UnreadableFrame where it is truncated or damaged, has channels that differ, transparency or another depth.
+    """
+    if content[:8] == SIGNATURE:
+        _check_chunks(content)
+    try:
+        frame = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        frame = None
+    if frame is None:
+        raise UnreadableFrame("is not an image that can be decoded")
+    if frame.dtype not in (np.uint8, np.uint16):
+        raise UnreadableFrame(f"has {frame.dtype} values, expected 8 or 16 bits")
+    return np.ascontiguousarray(_grey(frame))
+
+
+def _grey(frame: NDArray[Any]) -> NDArray[Any]:
+    """The one channel of an image whose channels are equal."""
+    if frame.ndim == 2:
+        return frame
+    if frame.shape[2] == 4 and (frame[..., 3] != np.iinfo(frame.dtype).max).any():
+        raise UnreadableFrame("is partly transparent, expected opaque grey")
+    if (frame[..., 0] != frame[..., 1]).any() or (frame[..., 0] != frame[..., 2]).any():
+        raise UnreadableFrame("has channels that differ (a color picture), expected grey")
+    return frame[..., 0]
 
 
 def _check_chunks(content: bytes) -> None:
