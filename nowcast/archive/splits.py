@@ -35,12 +35,12 @@ def parse_splits(given: Iterable[str] | Mapping[str, Iterable[object]]) -> Split
     for name, days in pairs:
         shown = f"{name}={','.join(days)}" if name or any(days) else repr("")
         if not name or not any(days):
-            raise NowcastError(f"{shown} is not a split; {FORM}")
+            raise NowcastError(f"{shown} is not a split, {FORM}")
         _refuse_typo(name)
         try:
             expanded = [day for part in days if part for day in parse_days(part.strip())]
         except ValueError as error:
-            raise NowcastError(f"the split {shown}: {error}; {FORM}") from error
+            raise NowcastError(f"the split {shown}: {error}") from error
         splits[name] = np.unique(np.concatenate([splits.get(name, np.empty(0, "datetime64[D]")), expanded]))
     refuse_overlap(splits)
     return splits

@@ -32,8 +32,8 @@ def synthesize(
 ) -> None:
     """Write synthetic radar in the layout of HKO-7.
 
-    PNG frames, masks, day lists and a static mask; rain that looks and moves like the real thing. The layout tells
-    neither pixel nor interval: say them again to `nowcast ingest`.
+    PNG frames, masks, day lists and a static mask; rain that looks and moves like the real thing. `radar.yaml`
+    states pixel and interval, and `nowcast ingest hko7` reads it.
     """
     import numpy as np
 

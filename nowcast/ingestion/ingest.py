@@ -25,7 +25,7 @@ from nowcast.atomic_files import only_writer, remove_leftovers
 from nowcast.errors import NowcastError
 from nowcast.ingestion.day_jobs import DayJob, IngestContext, run_jobs
 from nowcast.ingestion.leftovers import no_empty_archive
-from nowcast.ingestion.plan import IngestOptions, IngestPlan, prepare
+from nowcast.ingestion.plan import IngestOptions, IngestPlan, prepare, relation_in_words
 from nowcast.ingestion.report import IngestReport, describe_splits, gather
 from nowcast.ingestion.static_mask import derived_static_mask
 from nowcast.readers import open_source
@@ -168,6 +168,9 @@ def _report(
         source=str(plan.source.root),
         interval_minutes=metadata.interval.astype(int) / 60,
         shape=metadata.grid.shape,
+        grid=metadata.grid.describe(),
+        place=plan.facts.place,
+        rain=relation_in_words(plan.facts.zr),
         static_mask=metadata.static_mask_source,
         days=len(with_frames),
         days_written=written,

@@ -144,8 +144,8 @@ def _agreed(facts: SourceFacts, stored: Metadata | None, source: Source, folder:
         return replace(facts, zr=relation)
     if relation != facts.zr:
         raise NowcastError(
-            f"the archive {folder} was made with {_relation(relation)}, not with {_relation(facts.zr)}: one Z-R "
-            f"relation {advice}"
+            f"the archive {folder} was made with {relation_in_words(relation)}, not with "
+            f"{relation_in_words(facts.zr)}: one Z-R relation {advice}"
         )
     return facts
 
@@ -157,7 +157,8 @@ def source_zr(attributes: Mapping[str, Any]) -> ZRRelation | None:
     return None if attributes.get("source_quantity") == "rain rate" else CANONICAL_ZR  # archives of earlier versions
 
 
-def _relation(zr: ZRRelation | None) -> str:
+def relation_in_words(zr: ZRRelation | None) -> str:
+    """The Z-R relation of a source."""
     return "rain rates" if zr is None else f"Z = {zr.a:g} R^{zr.b:g}"
 
 

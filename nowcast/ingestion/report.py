@@ -39,6 +39,8 @@ class IngestReport:
 
     Attributes:
         archive, source: folders.
+        grid: pixels and place in words; `place`: who states them; `rain`: the source's Z-R relation, or that it
+            gives rain rates.
         found: frames in the source; `written`: frames of the source that are in the archive now.
         days, days_written, days_unchanged: days with frames in the source, and what this run did with them.
         unreadable, broken_masks, snapped, off_grid, duplicated: sentences that name a file and a reason.
@@ -53,6 +55,9 @@ class IngestReport:
     source: str
     interval_minutes: float
     shape: tuple[int, int]
+    grid: str
+    place: str
+    rain: str
     static_mask: str
     found: int
     written: int
@@ -90,6 +95,8 @@ class IngestReport:
             f"{self.source} → {self.archive}",
             f"{self.found} frames found, {self.written} in the archive, {len(self.missing)} missing slots "
             f"({self.shape[0]}×{self.shape[1]}, every {self.interval_minutes:g} min)",
+            f"grid: {self.grid} ({self.place})",
+            f"rain: {self.rain}",
             f"{self.days} days: {self.days_written} written, {self.days_unchanged} unchanged",
             f"masks: {self.written - self.masks_computed} from files, {self.masks_computed} by the format's rule; "
             f"static mask: {self.static_mask}",

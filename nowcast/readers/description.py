@@ -56,7 +56,9 @@ class RadarDescription(Description):
         """What the user states, and for the rest what this description does."""
         interval = None if self.interval is None else np.timedelta64(round(self.interval * 60), "s")
         zr = None if self.zr is None else ZRRelation(*self.zr)
-        merged = replace(stated, zr=stated.zr or zr, interval=stated.interval if stated.interval is not None else interval)
+        merged = replace(
+            stated, zr=stated.zr or zr, interval=stated.interval if stated.interval is not None else interval
+        )
         if stated.site is not None:
             return merged
         return replace(

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from nowcast.errors import NowcastError
 from nowcast.radar.grid import Grid
-from nowcast.readers.files import walk_files
 from nowcast.readers.description import DESCRIPTION, RadarDescription, read_description, stated_by
+from nowcast.readers.files import walk_files
 from nowcast.readers.hko7_day_lists import find_day_lists, read_day_list
 from nowcast.readers.hko7_flags import flags_of_frame, read_mask
 from nowcast.readers.place import placed_grid
@@ -80,7 +80,9 @@ class Hko7Source:
         elif folder.name == IMAGES or any(re.fullmatch(r"\d{4}", path.name) for path in folder.iterdir()):
             root, images, masks = folder.parent, folder.name, f"{folder.name}_mask"
         else:
-            raise NowcastError(f"{folder} has no {IMAGES} folder, expected {IMAGES}/YYYY/MM/DD/RADyymmddHHMM00.png in it")
+            raise NowcastError(
+                f"{folder} has no {IMAGES} folder, expected {IMAGES}/YYYY/MM/DD/RADyymmddHHMM00.png in it"
+            )
         file, description = root / DESCRIPTION, RadarDescription()
         if file.is_file():
             description = read_description(file, RadarDescription, "a radar description")

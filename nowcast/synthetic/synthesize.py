@@ -4,6 +4,7 @@
     radarPNG_mask/YYYY/MM/DD/RADyymmddHHMM00.mask   zlib of H*W bytes, 1 = use: neither excluded nor 0 < code < 71
     hko_data/hko7_rainy_{train,valid,test}_days.txt lines "YYYYMMDD, mm"
     hko_data/mask_dat.npz                           exclude_mask and its parts, 1 = do not use
+    radar.yaml                                      pixel and interval, which the layout does not tell
     synthetic.json                                  settings and days: what makes an archive extensible
 
 Day k is a pure function of the settings and k, its split included: a longer archive begins with the shorter one.
@@ -14,7 +15,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,7 @@ def synthesize(
     pixel: float | None = None,
     climate: str = "summer",
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> SyntheticSummary:
     """Write `days` days of synthetic radar to the folder `out` in the layout of HKO-7, or extend what is there.
@@ -90,9 +93,9 @@ def synthesize(
     size: height and width in pixels; a smaller window sees a smaller area at the same resolution.
     frame_interval: 1 to 30 whole minutes that divide a day. frames_per_day: from 00:00 UTC on; None is the
     whole day. pixel: width of a pixel in meters, 250 to 4000; None is 1066.67, HKO-7's. climate: the weather, one of
-    `nowcast.synthetic.weather_regimes.CLIMATES`. The layout tells neither pixel nor interval: whoever ingests the
-    folder says them again. workers: days made at the same time, default one per processor; the bytes do not depend
-    on it.
+    `nowcast.synthetic.weather_regimes.CLIMATES`. The layout tells neither pixel nor interval: `radar.yaml` in `out`
+    does, and `ingest` reads it. workers: days made at the same time, default one per processor; executor: where they
+    are made instead (its workers must see `out`). The bytes depend on neither.
 
     `out` must be absent, empty, or made before with the same settings and no more days; finished days are kept.
     One frame of day 0 is truncated and one `.mask` of day 0 absent (10 frames a day or more), and every day misses
@@ -105,22 +108,17 @@ def synthesize(
         echoes = StaticEchoes(seed, size)
         write_static_mask(out / "hko_data" / "mask_dat.npz", echoes)
         pending = [day for day in range(days) if day not in done]
-        workers = workers or min(os.cpu_count() or 1, 16)
+        _describe(out, settings)
         bar = tqdm(
             total=len(pending) * settings.frames_per_day,
             unit="frame",
             disable=not progress or not pending,
             mininterval=0.1 if sys.stderr.isatty() else 10.0,  # a log file wants a line now and then
         )
-        with bar, ThreadPoolExecutor(workers) as pool:  # the work is numpy, FFT and OpenCV, which release the lock
-            futures = {pool.submit(write_day, out, settings, day, echoes, bar.update): day for day in pending}
-            try:
-                for future in as_completed(futures):
-                    done[futures[future]] = future.result()
-                    _write_marker(out, settings, done)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with bar:
+            for day, made in _days(out.resolve(), settings, echoes, pending, workers, executor, bar.update):
+                done[day] = made
+                _write_marker(out, settings, done)
         summary = SyntheticSummary(out, tuple(done[day] for day in range(days)))
         for split in ("train", "valid", "test"):
             lines = [list_line(day) for day in summary.days if day.split == split]
@@ -128,6 +126,50 @@ def synthesize(
         return summary
     except OSError as error:
         raise NowcastError(f"{out} cannot be written: {error.strerror or error}.") from error
+
+
+def make_day(out: Path, settings: Settings, day: int) -> SyntheticDay:
+    """One day as a task of plain data, for an executor anywhere."""
+    return write_day(out, settings, day, StaticEchoes(settings.seed, settings.size), lambda: None)
+
+
+def _days(
+    out: Path,
+    settings: Settings,
+    echoes: StaticEchoes,
+    days: list[int],
+    workers: int | None,
+    executor: Executor | None,
+    advance: Callable[..., object],
+) -> Iterator[tuple[int, SyntheticDay]]:
+    """(number, day) of every day in `days` as it is finished; `advance(frames)` moves the bar."""
+    futures: dict[Future[SyntheticDay], int] = {}
+    # Threads, because the work is numpy, FFT and OpenCV, which release the lock.
+    own = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16)) if executor is None else None
+    try:
+        for day in days:
+            if own is not None:
+                futures[own.submit(write_day, out, settings, day, echoes, advance)] = day
+            elif executor is not None:
+                futures[executor.submit(make_day, out, settings, day)] = day
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+            if own is None:
+                advance(settings.frames_per_day)
+    finally:
+        for future in futures:
+            future.cancel()
+        if own is not None:
+            own.shutdown()
+
+
+def _describe(out: Path, settings: Settings) -> None:
+    """State in radar.yaml what the layout does not (see `nowcast.readers.description`)."""
+    (out / "radar.yaml").write_text(
+        f"# What the layout does not tell; nowcast ingest reads it.\ninterval: {settings.interval_s / 60:g}\n"
+        f"pixel: {settings.pixel_km * 1000!r}\n"
+        f'attributes: {{source: "synthetic radar of nowcast synthesize, climate {settings.climate}"}}\n'
+    )
 
 
 def _checked(
