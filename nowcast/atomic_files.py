@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from nowcast.errors import NowcastError
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+from nowcast.locks import LOCK_SUFFIX, locked
 
 TEMPORARY_SUFFIX = ".part"
 """Ending of a file that is still being written; whoever finds one after a kill may remove it."""
+
+WRITER_LOCK = f".writer{LOCK_SUFFIX}"
+"""Name of the lock file in a folder that takes one writer at a time."""
 
 
 @contextmanager
@@ -48,24 +48,16 @@ def whole_file(path: Path) -> Iterator[Path]:
 def only_writer(folder: Path) -> Iterator[None]:
     """Make `folder` and hold it as its only writer; NowcastError where that cannot be, or another process writes.
 
-    The system frees the lock when the process ends in whatever way, so a kill leaves none behind.
+    See `nowcast.locks` for what happens when a writer is killed, and on a disk that several hosts share.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+        claim = contextlib.ExitStack()
+        claim.enter_context(locked(folder / WRITER_LOCK, str(folder)))
     except OSError as error:
         raise NowcastError(f"{folder} cannot be written ({error.strerror or error}); choose another folder") from error
-    try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise NowcastError(f"another process is writing {folder}; wait until it has finished") from error
-            except OSError:
-                pass  # a file system without locks
+    with claim:
         yield
-    finally:
-        os.close(descriptor)
 
 
 def write_json(path: Path, content: Any, indent: int | None = 1) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from nowcast.archive.index import day_files
 from nowcast.archive.metadata import GRID_FILE, Metadata, is_archive, read_metadata
 from nowcast.archive.splits import Splits, merge_splits, parse_splits, refuse_overlap
-from nowcast.atomic_files import TEMPORARY_SUFFIX
+from nowcast.atomic_files import TEMPORARY_SUFFIX, WRITER_LOCK
 from nowcast.errors import NowcastError
 from nowcast.ingestion.day_jobs import DayJob
 from nowcast.ingestion.schedule import DaySchedule, schedule
@@ -96,7 +96,7 @@ def _stored_metadata(folder: Path) -> Metadata | None:
     if folder.exists() and not folder.is_dir():
         raise NowcastError(f"{folder} is a file, expected a new or empty folder for the archive")
     if folder.is_dir():
-        ours = (GRID_FILE, TEMPORARY_SUFFIX)  # left by an ingest that was killed in its first moment
+        ours = (GRID_FILE, TEMPORARY_SUFFIX, WRITER_LOCK)  # left by an ingest that was killed in its first moment
         foreign = next((path.name for path in sorted(folder.iterdir()) if not path.name.endswith(ours)), None)
         if foreign is not None:
             raise NowcastError(

@@ -9,13 +9,15 @@ from typing import Any
 
 
 class Interrupt:
-    """While active, the first signal only sets `asked`; a second one stops at once.
+    """While active, a signal only sets `asked`; a second Ctrl-C stops at once.
 
+    SIGTERM never does: who leads several processes sends it after a Ctrl-C that reached them all, and perhaps twice.
     Signals can be caught in the main thread only; elsewhere this does nothing.
     """
 
     def __init__(self) -> None:
         self.asked = False
+        self._ctrl_c = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -31,6 +33,7 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if number == signal.SIGINT and self._ctrl_c:
             raise KeyboardInterrupt
+        self._ctrl_c |= number == signal.SIGINT
         self.asked = True

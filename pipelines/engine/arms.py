@@ -37,6 +37,23 @@ class PlannedRun:
     experiment: Experiment
     parent: str | None
 
+    def path(self, folder: Path) -> Path:
+        """Run directory in a folder of runs."""
+        return folder / self.experiment.name
+
+    def steps_done(self, folder: Path) -> int:
+        """Optimizer steps in the run's last checkpoint; 0 where there is none."""
+        try:
+            # Mapped, not read: the number of steps is a few bytes of a file that can hold gigabytes.
+            last = self.path(folder) / "checkpoints" / "last.ckpt"
+            return int(torch.load(last, map_location="cpu", weights_only=True, mmap=True)["step"])
+        except Exception:  # missing or damaged: the training opens it again and says what is wrong
+            return 0
+
+    def finished(self, folder: Path) -> bool:
+        """Whether the run has taken all its steps."""
+        return self.steps_done(folder) >= self.experiment.training.steps
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,20 +69,15 @@ class Plan:
 
     def path(self, run: PlannedRun) -> Path:
         """Run directory."""
-        return self.folder / run.experiment.name
+        return run.path(self.folder)
 
     def steps_done(self, run: PlannedRun) -> int:
         """Optimizer steps in the run's last checkpoint; 0 where there is none."""
-        try:
-            # Mapped, not read: the number of steps is a few bytes of a file that can hold gigabytes.
-            last = self.path(run) / "checkpoints" / "last.ckpt"
-            return int(torch.load(last, map_location="cpu", weights_only=True, mmap=True)["step"])
-        except Exception:  # missing or damaged: the training opens it again and says what is wrong
-            return 0
+        return run.steps_done(self.folder)
 
     def finished(self, run: PlannedRun) -> bool:
         """Whether the run has taken all its steps."""
-        return self.steps_done(run) >= run.experiment.training.steps
+        return run.finished(self.folder)
 
 
 def make_plan(arms: Sequence[Arm], seeds: Sequence[int], archive: Archive, folder: Path) -> Plan:

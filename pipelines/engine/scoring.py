@@ -20,7 +20,6 @@ from nowcast.models.persistence import Persistence
 from nowcast.run import Run
 from nowcast.training_log import read_journal
 from pipelines.engine.arms import Arm, Plan, PlannedRun
-from pipelines.engine.execution import carry_out
 from pipelines.engine.study import Study
 
 ERRORS = ("balanced_mae", "balanced_mse")
@@ -94,7 +93,7 @@ def trained_forecaster(run: Path, inhibited: bool = False) -> ModelForecaster:
 def score_arms(study: Study, arms: Sequence[Arm]) -> tuple[Plan, Scorer, dict[str, list[xr.Dataset]]]:
     """Train what is missing of some arms and score them: the plan, its scorer, and arm → scores, seed by seed."""
     plan = study.plan(arms)
-    carry_out(plan, study.jobs, study.progress)
+    study.carry_out(plan)
     scorer = Scorer(study.data, plan, progress=study.progress)
     scores = {arm.name: [scorer.scores(plan.run(arm.name, seed)) for seed in study.seed_list] for arm in arms}
     return plan, scorer, scores

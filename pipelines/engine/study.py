@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from nowcast.archive import Archive
 from nowcast.errors import NowcastError
 from pipelines.engine.arms import Arm, Plan, make_plan
+from pipelines.engine.execution import carry_out
 from pipelines.engine.scales import Phases, check_neurons, read_phases
 
 
@@ -28,6 +30,7 @@ class Study:
         overrides: `key=value` strings for every phase; the tables name them.
         pretrain_steps, finetune_steps: replace the scale's numbers.
         jobs: runs trained at the same time, each in a process of its own.
+        executor: where to train instead, such as `dask.distributed.Client(…).get_executor(pure=False)`.
         block_hours: length of the blocks of the bootstrap; by default a day, or less where the test split has few days.
         progress: say what is done, with progress bars.
     """
@@ -41,6 +44,7 @@ class Study:
     pretrain_steps: int | None = None
     finetune_steps: int | None = None
     jobs: int = 1
+    executor: Executor | None = None
     block_hours: float | None = None
     progress: bool = True
 
@@ -82,6 +86,10 @@ class Study:
                 check_neurons(phase, self.data.shape)
         folder = self.output_folder / "runs" if self.runs is None else Path(self.runs)
         return make_plan(arms, self.seed_list, self.data, folder)
+
+    def carry_out(self, plan: Plan) -> None:
+        """Train what is not finished of a plan."""
+        carry_out(plan, self.executor, jobs=self.jobs, progress=self.progress)
 
     def command(self, pipeline: str, **options: Any) -> str:
         """The command line that does the same."""

@@ -15,7 +15,6 @@ from nowcast.errors import NowcastError
 from pipelines.engine.arms import Arm, Plan, PlannedRun
 from pipelines.engine.command import command
 from pipelines.engine.comparison import over_seeds
-from pipelines.engine.execution import carry_out
 from pipelines.engine.origin import origin, run_list
 from pipelines.engine.published import TABLE_4
 from pipelines.engine.study import Study
@@ -54,7 +53,7 @@ def run(study: Study, measured: int = MEASURED, learning_rate: float | None = No
     if not (measured > 0 and rate > 0):
         raise NowcastError(f"measured is {measured} and learning_rate {rate:g}, expected both to be above 0")
     plan = study.plan(arms(study))
-    carry_out(plan, study.jobs, study.progress)
+    study.carry_out(plan)
     lines: list[list[str]] = []
     records: list[dict[str, Cell]] = []
     original: list[float] = []

@@ -253,5 +253,8 @@ def test_folders_that_are_no_place_for_an_archive(three_days: Tree, tmp_path: Pa
 
 
 def test_one_writer_at_a_time(three_days: Tree, tmp_path: Path):
-    with only_writer(tmp_path / "archive"), pytest.raises(NowcastError, match="another process is writing"):
+    with (
+        only_writer(tmp_path / "archive"),
+        pytest.raises(NowcastError, match=f"process {os.getpid()} on .* is writing"),
+    ):
         three_days.ingest(tmp_path / "archive")
