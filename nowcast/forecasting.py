@@ -19,7 +19,7 @@ from nowcast.clips.model_input import check_masks, in_domain, model_input, scale
 from nowcast.errors import NowcastError
 from nowcast.forecast_file import RAIN_RATE, write_forecast
 from nowcast.forecaster import Forecaster
-from nowcast.models import BASELINES, ModelForecaster, baseline, load_checkpoint, load_model
+from nowcast.models import BASELINES, ModelForecaster, RadarFacts, baseline, load_checkpoint, load_model
 from nowcast.radar.flags import UNSEEN, USABLE
 from nowcast.run import Run
 from nowcast.units import HKO7_SCALE, HKO7_ZR, rain_rate_from_scaled
@@ -81,10 +81,20 @@ class Nowcaster:
 
     @classmethod
     def from_baseline(
-        cls, name: str, observed_frames: int = 5, lead_steps: int = 20, masks: str = "static"
+        cls,
+        name: str,
+        observed_frames: int = 5,
+        lead_steps: int = 20,
+        masks: str = "static",
+        facts: RadarFacts | Archive | None = None,
     ) -> Nowcaster:
-        """The nowcaster of a baseline, such as "extrapolation"; NowcastError lists the names."""
-        return cls(baseline(name), observed_frames, lead_steps, attributes={"model_run": name}, masks=masks)
+        """The nowcaster of a baseline, such as "extrapolation"; NowcastError lists the names.
+
+        `facts` are the archive that it will forecast for, or its pixel size and interval; steps needs them.
+        """
+        made = baseline(name, facts)
+        field = {"forecast_field": made.describes} if hasattr(made, "describes") else {}
+        return cls(made, observed_frames, lead_steps, attributes={"model_run": name, **field}, masks=masks)
 
     def __call__(self, observed: xr.Dataset, lead_steps: int | None = None) -> xr.Dataset:
         """Issue a nowcast at the time of the last observed frame.
@@ -223,17 +233,17 @@ def forecast(
     Returns:
         the dataset described at `Nowcaster.__call__`.
     """
+    archive = archive if isinstance(archive, Archive) else Archive.open(archive)
     if isinstance(run, Nowcaster):
         nowcaster = run
     elif isinstance(run, str) and run in BASELINES and not Path(run).exists():
-        nowcaster = Nowcaster.from_baseline(run)
+        nowcaster = Nowcaster.from_baseline(run, facts=archive)
     else:
         nowcaster = Nowcaster.from_run(run, checkpoint)
     if masks is not None:
         check_masks(masks)
         nowcaster = copy(nowcaster)
         nowcaster.masks = masks
-    archive = archive if isinstance(archive, Archive) else Archive.open(archive)
     issue_time = archive.times[-1] if at is None else _time(at)
     if issue_time not in archive.times:
         before = archive.times[archive.times <= issue_time]
