@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nowcast.errors import NowcastError
 from nowcast.evaluation.unknown import known
+from nowcast.models.ensemble_mean import mean_of_rates
 from nowcast.units import THRESHOLDS, rain_rate_from_scaled
 from nowcast.verification import (
     EnsembleScores,
@@ -94,7 +95,7 @@ class Comparison:
             if "ensemble" in self.families:
                 members = self.ensembles.setdefault(name, self._ensemble_scores(len(forecast)))
                 members.update(forecast, observation, scored)
-            forecast = forecast.mean(dim=0)
+            forecast = mean_of_rates(forecast)
         card = self.cards[name]
         joint = card.joint(forecast, observation, scored)
         card.add(joint)

@@ -109,6 +109,8 @@ def evaluate(
     everyone = {
         name: _network(entry, checkpoint, device, protocol, adaptation or Adaptation())
         if isinstance(entry, Run)
+        else baseline(entry, source)
+        if isinstance(entry, str)
         else entry
         for name, entry in entries.items()
     }
@@ -126,7 +128,9 @@ def evaluate(
     return scores
 
 
-def _entries(forecasters: Named | Sequence[Named] | Mapping[str, Named | Forecaster]) -> dict[str, Run | Forecaster]:
+def _entries(
+    forecasters: Named | Sequence[Named] | Mapping[str, Named | Forecaster],
+) -> dict[str, Run | str | Forecaster]:
     """Runs and forecasters by name, in the order given, persistence among them."""
     if isinstance(forecasters, Mapping):
         entries = {name: _resolved(item) for name, item in forecasters.items()}
@@ -141,14 +145,14 @@ def _entries(forecasters: Named | Sequence[Named] | Mapping[str, Named | Forecas
                 name = entry.experiment.name
                 name = name if names.count(name) == 1 and name not in BASELINES else str(entry.path)
             entries[name] = entry
-    entries.setdefault(REFERENCE, baseline(REFERENCE))
+    entries.setdefault(REFERENCE, REFERENCE)
     return entries
 
 
-def _resolved(item: Named | Forecaster) -> Run | Forecaster:
+def _resolved(item: Named | Forecaster) -> Run | str | Forecaster:
     if isinstance(item, str | Path):
         if str(item) in BASELINES:
-            return baseline(str(item))
+            return str(item)
         if not Path(item).is_dir():
             raise NowcastError(f"{item} is neither a run directory nor a baseline ({', '.join(BASELINES)})")
         return Run.open(item)

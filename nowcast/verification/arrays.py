@@ -24,10 +24,10 @@ def frames(forecast: Tensor, observation: Tensor, valid: Tensor, lead_steps: int
             usable = valid[b, step, 0].cpu().numpy()
             if not usable.any():
                 continue
-            said, seen = (
+            forecast_frame, observed_frame = (
                 np.where(usable, field[b, step, 0].detach().float().cpu().numpy(), np.float32(0))
                 for field in (forecast, observation)
             )
-            if not (np.isfinite(said).all() and np.isfinite(seen).all()):
+            if not (np.isfinite(forecast_frame).all() and np.isfinite(observed_frame).all()):
                 raise ValueError("forecast or observation holds NaN or infinity at a valid pixel")
-            yield step, said, seen, usable
+            yield step, forecast_frame, observed_frame, usable

@@ -93,3 +93,7 @@ def gss(hits: ArrayLike, misses: ArrayLike, false_alarms: ArrayLike, correct_neg
     h, m, f, c = _floats(hits, misses, false_alarms, correct_negatives)
     by_chance = ratio((h + m) * (h + f), h + m + f + c)
     return ratio(h - by_chance, h + m + f - by_chance)
+
+
+ets = gss
+"""The same score under its other name."""

@@ -21,7 +21,8 @@ class EnsembleScores(StreamingScore):
       Range 0 to ∞, perfect 0; for one member it is the mean absolute error. Reference: Gneiting and Raftery 2007.
     - `rank_histogram` (lead_time, rank): share of pixels whose observation has that rank among the members, rank 0
       below all. Flat is perfect; a U is too little spread, a slope is bias. Where members equal the observation (all
-      dry) the pixel is shared evenly among the ranks it may have. Reference: Hamill 2001.
+      dry) the pixel is shared evenly among the ranks it may have, so that dry weather makes any histogram flatter.
+      Reference: Hamill 2001.
     - `reliability` (lead_time, threshold, probability): observed frequency of rate ≥ threshold where the share of
       members that reach it is `probability`; perfect is the diagonal. `reliability_count` tells how many pixels each
       point has; no pixels, NaN. Reference: Wilks, chapter on forecast verification.
@@ -61,11 +62,13 @@ class EnsembleScores(StreamingScore):
         if members.ndim != 6 or members.shape[0] != self.members:
             raise ValueError(f"members have shape {tuple(members.shape)}, expected ({self.members}, B, T, 1, H, W)")
         for b in range(observation.shape[0]):
-            one = slice(b, b + 1)
-            per_member = [list(frames(m[one], observation[one], valid[one], self.lead_steps)) for m in members]
-            for same_frame in zip(*per_member, strict=True):
-                step, _, seen, usable = same_frame[0]
-                self._add(step, np.stack([said[usable] for _, said, _, _ in same_frame]), seen[usable])
+            for step in range(self.lead_steps):  # frame by frame, so that what is computed of the members stays small
+                one = slice(b, b + 1), slice(step, step + 1)
+                usable = valid[b, step, 0].cpu().numpy()
+                per_member = [list(frames(m[one], observation[one], valid[one], 1)) for m in members]
+                for same_frame in zip(*per_member, strict=True):
+                    observed = same_frame[0][2][usable]
+                    self._add(step, np.stack([forecast[usable] for _, forecast, _, _ in same_frame]), observed)
 
     def dataset(self) -> xr.Dataset:
         """`crps`, `rank_histogram`, `reliability` and `reliability_count`."""
@@ -86,25 +89,30 @@ class EnsembleScores(StreamingScore):
             },
         )
 
-    def _add(self, step: int, members: NDArray[np.float32], observation: NDArray[np.float32]) -> None:
-        """Add the valid pixels of one frame: members (M, N), observation (N,)."""
-        self.totals["pixels"][step] += observation.size
-        ordered = np.sort(members, axis=0)
-        self.totals["crps"][step] += _crps(rain_rate_from_scaled(ordered), rain_rate_from_scaled(observation)).sum()
-        below, equal = (ordered < observation).sum(axis=0), (ordered == observation).sum(axis=0)
+    def _add(self, step: int, members: NDArray[np.float32], observed: NDArray[np.float32]) -> None:
+        """Add the valid pixels of one frame: members (M, N), observed (N,)."""
+        self.totals["pixels"][step] += observed.size
+        wet = (observed > 0) | (members > 0).any(axis=0)
+        # Where all are dry the CRPS is 0, the observation ties with every member and nothing reaches a threshold.
+        dry = observed.size - int(np.count_nonzero(wet))
+        self.totals["ranks"][step] += dry / (self.members + 1)
+        self.totals["forecasts"][step, :, 0] += dry
+        ordered, observed = np.sort(members[:, wet], axis=0), observed[wet]
+        self.totals["crps"][step] += _crps(rain_rate_from_scaled(ordered), rain_rate_from_scaled(observed)).sum()
+        below, equal = (ordered < observed).sum(axis=0), (ordered == observed).sum(axis=0)
         for ties in np.unique(equal):
             lowest = np.bincount(below[equal == ties], minlength=self.members + 1)
             for k in range(ties + 1):
                 self.totals["ranks"][step, k:] += lowest[: self.members + 1 - k] / (ties + 1)
         for k, threshold in enumerate(self.thresholds):
             edge = scaled_threshold(threshold)
-            reaching, event = (members >= edge).sum(axis=0), observation >= edge
+            reaching, event = (ordered >= edge).sum(axis=0), observed >= edge
             self.totals["forecasts"][step, k] += np.bincount(reaching, minlength=self.members + 1)
             self.totals["events"][step, k] += np.bincount(reaching[event], minlength=self.members + 1)
 
 
-def _crps(ordered: NDArray[np.float64], observation: NDArray[np.float64]) -> NDArray[np.float64]:
+def _crps(ordered: NDArray[np.float64], observed: NDArray[np.float64]) -> NDArray[np.float64]:
     """CRPS of every pixel; members (M, N) in ascending order, so that Σᵢⱼ|xᵢ − xⱼ|/2 = Σ (2i − M + 1) xᵢ, i from 0."""
     count = len(ordered)
     spread = ((2 * np.arange(count) - count + 1)[:, None] * ordered).sum(axis=0)
-    return np.asarray(np.abs(ordered - observation).mean(axis=0) - spread / count**2)
+    return np.asarray(np.abs(ordered - observed).mean(axis=0) - spread / count**2)

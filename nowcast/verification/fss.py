@@ -60,14 +60,14 @@ class FractionsSkill(StreamingScore):
     def update(self, forecast: Tensor, observation: Tensor, valid: Tensor) -> None:
         """Add sequences: scaled reflectivity (B, T, 1, H, W) twice and bool `valid`, True = use this pixel."""
         counted: NDArray[np.bool_] | None = None
-        for step, said, seen, usable in frames(forecast, observation, valid, self.lead_steps):
+        for step, forecast_frame, observed_frame, usable in frames(forecast, observation, valid, self.lead_steps):
             if counted is None or not np.array_equal(counted, usable):  # mostly the static mask, frame after frame
                 counted = usable
                 there = usable.astype(np.float32)
                 inverse = [there / np.maximum(_box(there, window), 1) for window in self.windows]
             for k, threshold in enumerate(self.thresholds):
                 edge = scaled_threshold(threshold)
-                events = (said >= edge) & usable, (seen >= edge) & usable
+                events = (forecast_frame >= edge) & usable, (observed_frame >= edge) & usable
                 if not (events[0].any() or events[1].any()):
                     continue
                 forecast_event, observed_event = (event.astype(np.float32) for event in events)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 import xarray as xr
 from torch import Tensor
 
@@ -19,6 +18,7 @@ class GradientDifference(StreamingScore):
     step counts where both its pixels are valid; NaN for a lead time without any such step. Reference: Mathieu et al.
     2016 (with exponent 1).
 
+    >>> import torch
     >>> score = GradientDifference(lead_steps=1)
     >>> observation = torch.tensor([[0.0, 1.0], [0.0, 1.0]]).reshape(1, 1, 1, 2, 2)      # two steps of 1 eastward
     >>> score.update(observation * 0, observation, torch.ones(1, 1, 1, 2, 2, dtype=torch.bool))
@@ -38,12 +38,13 @@ class GradientDifference(StreamingScore):
         for axis in (3, 4):
             size = valid.shape[axis]
             both = valid.narrow(axis, 0, size - 1) & valid.narrow(axis, 1, size - 1)
-            said, seen = (field.float().diff(dim=axis).abs_() for field in (forecast, observation))
-            difference = said.sub_(seen).abs_().masked_fill_(~both, 0.0)
-            total = difference.sum((0, 2, 3, 4), dtype=torch.float64)
-            if not torch.isfinite(total).all():
+            forecast_steps, observed_steps = (field.float().diff(dim=axis).abs_() for field in (forecast, observation))
+            difference = forecast_steps.sub_(observed_steps).abs_().masked_fill_(~both, 0.0)
+            # Frame by frame with numpy: torch would share one sum among threads, in an order that depends on them.
+            total = np.array([[f.sum(dtype=np.float64) for f in window] for window in difference.cpu().numpy()])
+            if not np.isfinite(total).all():
                 raise ValueError("forecast or observation holds NaN or infinity at a valid pixel")
-            self.totals["difference"] += total.cpu().numpy()
+            self.totals["difference"] += total.sum(axis=0)
             self.totals["frames_with_steps"] += both.any(dim=4).any(dim=3).sum((0, 2)).cpu().numpy()
         self.totals["sequences"] += len(forecast)
 

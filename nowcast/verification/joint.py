@@ -73,12 +73,13 @@ class JointHistogram:
         absolute, squared = np.zeros((2, frames, classes))
         double = torch.float64 in (forecast.dtype, observation.dtype)
         dtype = torch.float64 if double else torch.float32
-        said, seen = _frames(forecast, frames, dtype), _frames(observation, frames, dtype)
+        forecast_pixels, observed_pixels = _frames(forecast, frames, dtype), _frames(observation, frames, dtype)
         usable = _frames(valid, frames, torch.uint8)
         limits = edges if exact_edges is None or not double else exact_edges
-        _kernel()(said, seen, usable, np.asarray(limits, said.dtype), reached, absolute, squared)
+        limits = np.asarray(limits, forecast_pixels.dtype)
+        _kernel()(forecast_pixels, observed_pixels, usable, limits, reached, absolute, squared)
         for frame in np.flatnonzero(~np.isfinite(squared[:, 0])):
-            wrong = "observation" if np.isfinite(said[frame][usable[frame] != 0]).all() else "forecast"
+            wrong = "observation" if np.isfinite(forecast_pixels[frame][usable[frame] != 0]).all() else "forecast"
             raise ValueError(
                 f"the {wrong} holds NaN or infinity at a valid pixel (sequence {frame // steps}, lead step "
                 f"{frame % steps + 1}); a diverged model must not be scored on the rest, and pixels that a "
@@ -157,8 +158,8 @@ def _fill(
     d: float
     frames, pixels = forecast.shape
     nowhere = np.float32(-np.inf)
-    seen = np.empty(_BLOCK, observation.dtype)
-    said = np.empty(_BLOCK, forecast.dtype)
+    observed_block = np.empty(_BLOCK, observation.dtype)
+    forecast_block = np.empty(_BLOCK, forecast.dtype)
     error = np.empty(_BLOCK, np.float64)
     for i in range(frames):
         for start in range(0, pixels, _BLOCK):
@@ -176,8 +177,8 @@ def _fill(
             if usable == n:
                 for j in range(n):
                     d = abs(np.float64(f[j]) - np.float64(o[j]))
-                    seen[j] = o[j]
-                    said[j] = f[j]
+                    observed_block[j] = o[j]
+                    forecast_block[j] = f[j]
                     error[j] = d
                     sum_absolute += d
                     sum_squared += d * d
@@ -186,8 +187,8 @@ def _fill(
                     ok = v[j] != 0
                     d = abs(np.float64(f[j]) - np.float64(o[j]))
                     d = d if ok else 0.0  # in two lines: a conditional load would not be a vector instruction
-                    seen[j] = o[j] if ok else nowhere
-                    said[j] = f[j] if ok else nowhere
+                    observed_block[j] = o[j] if ok else nowhere
+                    forecast_block[j] = f[j] if ok else nowhere
                     error[j] = d
                     sum_absolute += d
                     sum_squared += d * d
@@ -198,7 +199,7 @@ def _fill(
             for b in range(edges.shape[0]):
                 count = _ZERO
                 for j in range(n):
-                    count += _ONE if said[j] >= edges[b] else _ZERO
+                    count += _ONE if forecast_block[j] >= edges[b] else _ZERO
                 if count == _ZERO:
                     break
                 reached[i, 0, b + 1] += np.int64(count)
@@ -206,14 +207,14 @@ def _fill(
             for a in range(edges.shape[0]):
                 count = _ZERO
                 for j in range(n):
-                    count += _ONE if seen[j] >= edges[a] else _ZERO
+                    count += _ONE if observed_block[j] >= edges[a] else _ZERO
                 if count == _ZERO:
                     break
                 reached[i, a + 1, 0] += np.int64(count)
                 sum_absolute = 0.0
                 sum_squared = 0.0
                 for j in range(n):
-                    d = error[j] if seen[j] >= edges[a] else 0.0
+                    d = error[j] if observed_block[j] >= edges[a] else 0.0
                     sum_absolute += d
                     sum_squared += d * d
                 absolute[i, a + 1] += sum_absolute
@@ -221,5 +222,5 @@ def _fill(
                 for b in range(forecast_edges):
                     count = _ZERO
                     for j in range(n):
-                        count += _ONE if (seen[j] >= edges[a]) & (said[j] >= edges[b]) else _ZERO
+                        count += _ONE if (observed_block[j] >= edges[a]) & (forecast_block[j] >= edges[b]) else _ZERO
                     reached[i, a + 1, b + 1] += np.int64(count)

@@ -155,7 +155,8 @@ def compare(
     Args:
         scores: what `nowcast.evaluate` returns, with its scores by window.
         first, second: names in the `forecaster` dimension.
-        score: balanced_mse, balanced_mae, or, at a `threshold` in mm/h, csi, hss, pod, far, gss, frequency_bias.
+        score: balanced_mse, balanced_mae, or, at a `threshold` in mm/h, csi, hss, pod, far, gss (ets),
+            frequency_bias.
         block: windows issued within one block (from 1970-01-01 on) stay together; a UTC day by default.
         samples, level, seed: of `block_bootstrap`.
 
@@ -200,6 +201,7 @@ _BY_COUNTS: dict[str, Callable[..., Array]] = {
     "pod": lambda h, m, f, c: categorical.pod(h, m),
     "far": lambda h, m, f, c: categorical.far(h, f),
     "gss": categorical.gss,
+    "ets": categorical.ets,
     "frequency_bias": lambda h, m, f, c: categorical.frequency_bias(h, m, f),
 }
 

@@ -54,9 +54,9 @@ class SpectralAgreement(StreamingScore):
 
     def update(self, forecast: Tensor, observation: Tensor, valid: Tensor) -> None:
         """Add sequences: scaled reflectivity (B, T, 1, H, W) twice and bool `valid`, True = use this pixel."""
-        for step, said, seen, usable in frames(forecast, observation, valid, self.lead_steps):
-            self.totals["forecast_power"][step] += self._spectrum(said, usable)
-            self.totals["observed_power"][step] += self._spectrum(seen, usable)
+        for step, forecast_frame, observed_frame, usable in frames(forecast, observation, valid, self.lead_steps):
+            self.totals["forecast_power"][step] += self._spectrum(forecast_frame, usable)
+            self.totals["observed_power"][step] += self._spectrum(observed_frame, usable)
 
     def dataset(self) -> xr.Dataset:
         """`log_spectral_distance` (lead_time) in dB and `power_ratio` (lead_time, wavelength)."""

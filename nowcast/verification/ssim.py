@@ -45,10 +45,11 @@ class StructuralSimilarity(StreamingScore):
         """Add sequences: scaled reflectivity (B, T, 1, H, W) twice and bool `valid`, True = use this pixel."""
         weight: NDArray[np.float32] | None = None
         counted: NDArray[np.bool_] | None = None
-        for step, said, seen, usable in frames(forecast, observation, valid, self.lead_steps):
+        for step, forecast_frame, observed_frame, usable in frames(forecast, observation, valid, self.lead_steps):
             if weight is None or counted is None or not np.array_equal(counted, usable):
                 counted, weight = usable, np.maximum(_blur(usable.astype(np.float32)), np.float32(1e-6))
-            self.totals["similarity"][step] += _similarity(said, seen, weight)[usable].mean(dtype=np.float64)
+            similarity = _similarity(forecast_frame, observed_frame, weight)
+            self.totals["similarity"][step] += similarity[usable].mean(dtype=np.float64)
             self.totals["frames"][step] += 1
 
     def dataset(self) -> xr.Dataset:
@@ -58,14 +59,10 @@ class StructuralSimilarity(StreamingScore):
         return xr.Dataset({"ssim": ("lead_time", ssim, attributes)}, {"lead_time": self.lead_time()})
 
 
-def _similarity(
-    said: NDArray[np.float32], seen: NDArray[np.float32], weight: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """The SSIM map (H, W); both fields are 0 where not valid, `weight` is the blurred validity."""
+def _similarity(f: NDArray[np.float32], o: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The SSIM map (H, W) of forecast and observation, both 0 where not valid; `weight` is the blurred validity."""
     c1, c2 = (np.float32(c) for c in STABILIZERS)
-    mean_f, mean_o, square_f, square_o, product = (
-        _blur(field) / weight for field in (said, seen, said * said, seen * seen, said * seen)
-    )
+    mean_f, mean_o, square_f, square_o, product = (_blur(field) / weight for field in (f, o, f * f, o * o, f * o))
     luminance = (2 * mean_f * mean_o + c1) / (mean_f**2 + mean_o**2 + c1)
     variances = np.maximum(square_f - mean_f**2, 0) + np.maximum(square_o - mean_o**2, 0)
     return np.asarray(luminance * (2 * (product - mean_f * mean_o) + c2) / (variances + c2), np.float32)
