@@ -14,6 +14,7 @@ from nowcast.cli import app
 from nowcast.run import Run
 
 TOY = Path(__file__).parent / "toy.yaml"
+RUN = Path(__file__).parent / "pipelines/first_version/pretrain-memel-n1-s1-seed0-9cf9cb606b"
 
 
 def nowcast(*arguments: object) -> Result:
@@ -151,10 +152,16 @@ def test_a_read_only_output_is_told(run: Path, small_archive: Path, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train", "--help"], ["train", str(TOY), "--set", "training.step=3"], ["ingest", "--help"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["train", str(TOY), "--set", "training.step=3"],
+        ["ingest", "--help"],
+        ["info", str(RUN)],
+    ],
 )
 def test_no_torch_before_it_is_needed(arguments: list[str]) -> None:
-    # Importing torch takes seconds; help and typing errors must not wait for it.
+    # Importing torch takes seconds; help, typing errors and a look at a run must not wait for it.
     script = f"""
 import sys
 from nowcast.cli import app

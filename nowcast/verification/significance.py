@@ -66,20 +66,10 @@ def paired_t(first: ArrayLike, second: ArrayLike) -> PairedTest:
         raise ValueError(f"pairs have shapes {a.shape} and {b.shape}, expected two rows of one length")
     difference = a - b
     n = len(difference)
-    deviation = difference.std(ddof=1) if n > 1 else np.nan
-    if n < 2 or deviation == 0:
+    if n < 2 or np.ptp(difference) == 0:
         return PairedTest(float(difference.mean()) if n else np.nan, np.nan, max(n - 1, 0), np.nan)
-    t = float(difference.mean() / (deviation / np.sqrt(n)))
-    return PairedTest(float(difference.mean()), t, n - 1, two_sided_p(t, n - 1))
-
-
-def two_sided_p(t: float, degrees_of_freedom: int) -> float:
-    """Two-sided p of Student's t.
-
-    >>> round(two_sided_p(-2.38, 5), 3)
-    0.063
-    """
-    return float(2 * stats.t.sf(abs(t), degrees_of_freedom))
+    test = stats.ttest_rel(a, b)
+    return PairedTest(float(difference.mean()), float(test.statistic), int(test.df), float(test.pvalue))
 
 
 def paired_t_over_runs_and_scores(first: ArrayLike, second: ArrayLike) -> PairedTest:

@@ -52,8 +52,10 @@ def over_seeds(first: Sequence[float], second: Sequence[float]) -> Interval:
     n, mean = len(difference), float(difference.mean())
     if n < 2:
         return Interval(mean, np.nan, np.nan)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * difference.std(ddof=1) / np.sqrt(n))
-    return Interval(mean, mean - half, mean + half)
+    if np.ptp(difference) == 0:
+        return Interval(mean, mean, mean)
+    found = stats.ttest_rel(first, second).confidence_interval(LEVEL)
+    return Interval(mean, float(found.low), float(found.high))
 
 
 def over_blocks(

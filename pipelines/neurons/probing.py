@@ -99,8 +99,8 @@ def separation(activity: Array, shown: NDArray[np.bool_]) -> Array:
     with_kind, without = int(shown.sum()), int((~shown).sum())
     if not with_kind or not without:
         return np.full(activity.shape[1], np.nan)
-    ranks = stats.rankdata(activity, axis=0)
-    return np.asarray((ranks[shown].sum(axis=0) - with_kind * (with_kind + 1) / 2) / (with_kind * without))
+    found = stats.mannwhitneyu(activity[shown], activity[~shown], axis=0, method="asymptotic")
+    return np.asarray(found.statistic / (with_kind * without))
 
 
 def responding(auc: Array) -> dict[str, float]:

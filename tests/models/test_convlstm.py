@@ -171,3 +171,23 @@ def test_bf16_convolutions_keep_the_states_in_fp32() -> None:
         half = model(frames, seen, 2)
     assert [state.dtype for state in states] == [torch.float32, torch.float32]
     torch.testing.assert_close(half.float(), model(frames, seen, 2), rtol=0.1, atol=0.02)
+
+
+def test_it_learns_to_move_a_front() -> None:
+    torch.manual_seed(0)
+    level = LevelConfig(features=4, kernel=3, stride=1, hidden=12, upsample_features=8, upsample_kernel=3)
+    model = build_model(ConvLSTMConfig(network="convlstm", levels=(level,)))
+    x = torch.arange(16.0)
+    frames = torch.stack([((x > k) & (x <= k + 5)).float().expand(8, 16) for k in range(7)])[None, :, None]
+    observed, later = frames[:, :4], frames[:, 4:]
+    seen = torch.ones_like(observed, dtype=torch.bool)
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    losses = []
+    for _ in range(80):
+        loss = (model(observed, seen, 3) - later).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    persistence = (observed[:, -1:] - later).square().mean().item()
+    assert losses[-1] < 0.5 * min(losses[0], persistence), losses[-1]
