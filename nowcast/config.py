@@ -6,6 +6,7 @@ with their full path. Everything here is plain data, so a checkpoint holds it an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -122,7 +123,7 @@ class NetworkConfig(Description):
     """What all networks share: an encoder-forecaster, from the finest level to the coarsest, around cells of some kind.
 
     `mask_channel` gives the network `observed_valid` as a second input channel, so that dry and unseen differ for it;
-    the paper's network does not look at the mask.
+    the paper's network does not look at the mask. In Lagrangian coordinates (docs/model.md) it always does.
     """
 
     title: ClassVar[str]
@@ -133,6 +134,11 @@ class NetworkConfig(Description):
     negative_slope: float = Field(0.2, ge=0, lt=1)
     memel: MemelConfig | None = None
     mask_channel: bool = False
+    coordinates: Literal["eulerian", "lagrangian"] = Field(
+        "eulerian",
+        description="eulerian: the network paints every frame; lagrangian: the rain is carried along its motion and "
+        "the network says what changes on the way.",
+    )
 
     @field_validator("memel")
     @classmethod
@@ -185,10 +191,43 @@ class TrainingConfig(Description):
 
     steps: int = Field(20000, ge=1)
     batch_size: int = Field(16, ge=1, le=65536)
+    crop: int | None = Field(
+        None, ge=1, description="Side in pixels of the square cut from every clip at random; null takes whole frames."
+    )
+    sampling: Literal["uniform", "wet"] = Field(
+        "uniform", description="uniform draws all clips alike, wet in proportion to how much of their frames is wet."
+    )
+    wettest_of: int = Field(1, ge=1, description="Random places for a crop, of which the wettest is taken.")
+    turns: bool = Field(
+        False, description="Whether clips are turned by random quarter turns and mirrored, their motion with them."
+    )
+    intensity_jitter: float = Field(
+        0.0,
+        ge=0,
+        le=20,
+        description="Echoes of a clip are made stronger or weaker by a random number of decibels up to this.",
+    )
     learning_rate: float = Field(1e-4, gt=0)
+    schedule: Literal["steps", "cosine"] = Field(
+        "steps",
+        description="steps: the rate falls by decay_factor every decay_every steps; cosine: along half a cosine to "
+        "final_rate at the last step.",
+    )
+    warm_up: int = Field(0, ge=0, description="Steps in which the learning rate rises to its full value.")
+    final_rate: float = Field(0.02, gt=0, le=1, description="Share of the learning rate that a cosine ends at.")
     decay_factor: float = Field(0.7, gt=0, le=1)
     decay_every: int | None = Field(5000, ge=1)
     clip_value: float | None = Field(50.0, gt=0)
+    clip_norm: float | None = Field(
+        None, gt=0, description="Gradients of all weights together are shortened to this length; null leaves them."
+    )
+    mean_weights: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of the old mean that the exponential mean of the weights keeps at every step; checkpoints "
+        "hold this mean; null keeps none.",
+    )
     loss_weight: float = Field(5e-5, gt=0)
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -197,8 +236,20 @@ class TrainingConfig(Description):
     checkpoint_every: int = Field(500, ge=1)
     drop_frames: float = Field(0.0, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _places_are_for_crops(self) -> Self:
+        if self.wettest_of > 1 and self.crop is None:
+            raise ValueError(f"wettest_of {self.wettest_of} chooses among places for a crop; give crop, or 1")
+        return self
+
     def rate_at(self, step: int) -> float:
         """Learning rate of optimizer step `step` (the first is 0)."""
+        if step < self.warm_up:
+            return float(self.learning_rate * (step + 1) / self.warm_up)
+        if self.schedule == "cosine":
+            done = (step - self.warm_up) / max(self.steps - self.warm_up, 1)
+            share = self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * done)) / 2
+            return float(self.learning_rate * share)
         decays = 0 if self.decay_every is None else step // self.decay_every
         return float(self.learning_rate * self.decay_factor**decays)
 

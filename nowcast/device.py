@@ -22,7 +22,12 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def run_network(
-    network: nn.Module, observed: Tensor, observed_valid: Tensor, lead_steps: int, precision: str = "fp32"
+    network: nn.Module,
+    observed: Tensor,
+    observed_valid: Tensor,
+    lead_steps: int,
+    precision: str = "fp32",
+    motion: Tensor | None = None,
 ) -> Tensor:
     """What a network forecasts, (B, lead_steps, 1, H, W) float32, not yet clipped.
 
@@ -30,7 +35,11 @@ def run_network(
         network: called as network(observed, observed_valid, lead_steps), on the device of `observed`.
         observed, observed_valid, lead_steps: as `nowcast.forecaster.Forecaster` says.
         precision: "fp32", or "bf16" for convolutions in bfloat16; the network keeps its states in float32.
+        motion: given to a Lagrangian network where it is known (`RadarSequence.motion`).
     """
+    inputs = (
+        (observed, observed_valid, lead_steps) if motion is None else (observed, observed_valid, lead_steps, motion)
+    )
     with torch.autocast(observed.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        frames: Tensor = network(observed, observed_valid, lead_steps)
+        frames: Tensor = network(*inputs)
     return frames.float()

@@ -19,6 +19,8 @@ class RadarSequence:
         valid: bool, same shape as `observation`; True = use this pixel (score it, learn from it).
         in_domain: bool (B, 1, 1, H, W), True where a forecast may say anything: the radar saw the pixel in at least one
             observed frame; None = everywhere.
+        motion: where the rain moves at the issue time, pixels per interval at the nodes of `nowcast.motion.nodes`,
+            float32 (B, 2, h, w): columns, rows; None = whoever needs it finds it from the observed frames.
 
     A sequence with contradicting shapes or types cannot be built (ValueError).
     """
@@ -28,6 +30,7 @@ class RadarSequence:
     observation: Tensor
     valid: Tensor
     in_domain: Tensor | None = None
+    motion: Tensor | None = None
 
     def __post_init__(self) -> None:
         for name in ("observed", "observation"):
@@ -54,6 +57,8 @@ class RadarSequence:
         expected = (len(self), 1, 1, *self.observed.shape[3:])
         if domain is not None and (domain.dtype != torch.bool or tuple(domain.shape) != expected):
             raise ValueError(f"in_domain is {domain.dtype} {tuple(domain.shape)}, expected torch.bool {expected}")
+        if self.motion is not None and (self.motion.ndim != 4 or self.motion.shape[:2] != (len(self), 2)):
+            raise ValueError(f"motion has shape {tuple(self.motion.shape)}, expected ({len(self)}, 2, h, w)")
 
     def __len__(self) -> int:
         return int(self.observed.shape[0])
@@ -71,6 +76,7 @@ class RadarSequence:
             self.observation.to(device),
             self.valid.to(device),
             None if self.in_domain is None else self.in_domain.to(device),
+            None if self.motion is None else self.motion.to(device),
         )
 
     def within_domain(self, forecast: Tensor) -> Tensor:

@@ -139,3 +139,19 @@ def test_a_malformed_override_is_told(tmp_path: Path, text: str) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(NowcastError, match="does not exist"):
         read_experiment(tmp_path / "none.yaml")
+
+
+def test_rates_of_a_warm_cosine() -> None:
+    training = TrainingConfig(steps=130, learning_rate=1e-3, schedule="cosine", warm_up=30, final_rate=0.02)
+    assert [training.rate_at(step) for step in (0, 14, 29)] == pytest.approx([1e-3 / 30, 5e-4, 1e-3])
+    assert training.rate_at(80) == pytest.approx(1e-3 * (1 + 0.02) / 2)
+    assert training.rate_at(130) == pytest.approx(2e-5)
+    falling = [training.rate_at(step) for step in range(30, 130)]
+    assert falling == sorted(falling, reverse=True)
+    stepped = TrainingConfig(steps=100, learning_rate=1e-3, warm_up=10, decay_every=50, decay_factor=0.5)
+    assert [stepped.rate_at(step) for step in (4, 20, 60)] == pytest.approx([5e-4, 1e-3, 5e-4])
+
+
+def test_places_are_chosen_for_crops() -> None:
+    with pytest.raises(ValueError, match="wettest_of 3 chooses among places for a crop"):
+        TrainingConfig(wettest_of=3)

@@ -90,23 +90,26 @@ class ClipStore:
         return self._static.shape[0], self._static.shape[1]
 
     @property
+    def corner(self) -> tuple[int, int]:
+        """First row and column of the crop in the archive's frames."""
+        return (self.rows or (0, 0))[0], (self.columns or (0, 0))[0]
+
+    @property
     def static_mask(self) -> NDArray[np.bool_]:
         """The static mask of the crop, bool (H, W), True = use this pixel."""
         return self._static
 
     def sequence(self, starts: ArrayLike, observed: int, forecast: int) -> RadarSequence:
         """The clips that start at `starts` (datetime64, B of them): `observed` frames, then `forecast` frames."""
+        return as_sequence(self.frames(starts, observed + forecast), observed)
+
+    def frames(self, starts: ArrayLike, length: int) -> ModelInput:
+        """The `length` frames from each of `starts` on (datetime64, B of them), (B, length, H, W)."""
         first = seconds(np.atleast_1d(np.asarray(starts, "datetime64[s]")))
-        wanted = first[:, None] + np.arange(observed + forecast) * self.interval  # (B, T)
+        wanted = first[:, None] + np.arange(length) * self.interval  # (B, T)
         position = np.minimum(np.searchsorted(self._seconds, wanted), len(self._seconds) - 1)
         present = self._seconds[position] == wanted
-        frames = self._gather(wanted, np.where(present, position, len(self._seconds)), present)
-        fields = scaled_frames(frames.codes).unsqueeze(2)  # (B, T, 1, H, W)
-        valid = torch.from_numpy(frames.valid).unsqueeze(2)
-        domain = torch.from_numpy(in_domain(frames.seen[:, :observed]))[:, None, None]  # (B, 1, 1, H, W)
-        return RadarSequence(
-            fields[:, :observed], valid[:, :observed], fields[:, observed:], valid[:, observed:], domain
-        )
+        return self._gather(wanted, np.where(present, position, len(self._seconds)), present)
 
     def _gather(self, wanted: NDArray[np.int64], position: NDArray[np.int64], present: NDArray[np.bool_]) -> ModelInput:
         """The frames at `position` (the last one is empty), (B, T, H, W)."""
@@ -149,3 +152,11 @@ class ClipStore:
         # Of most radars every frame sees what the static mask says: nothing need be held, nothing unpacked.
         needed = {name: bits for name, bits in masks.items() if not (bits[:count] == static).all()}
         self._valid, self._seen = needed.get("valid"), needed.get("seen")
+
+
+def as_sequence(frames: ModelInput, observed: int) -> RadarSequence:
+    """Frames (B, T, H, W) as sequences, the first `observed` of them observed."""
+    fields = scaled_frames(frames.codes).unsqueeze(2)  # (B, T, 1, H, W)
+    valid = torch.from_numpy(frames.valid).unsqueeze(2)
+    domain = torch.from_numpy(in_domain(frames.seen[:, :observed]))[:, None, None]  # (B, 1, 1, H, W)
+    return RadarSequence(fields[:, :observed], valid[:, :observed], fields[:, observed:], valid[:, observed:], domain)

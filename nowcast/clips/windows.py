@@ -125,8 +125,12 @@ def sample_starts(candidates: ArrayLike, batch_size: int, seed: int, step: int) 
     if not len(starts):
         raise ValueError("there is no clip to sample from")
     _check(batch_size=batch_size, seed=seed, step=step)
-    drawn = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step])))
-    return starts[drawn.integers(0, len(starts), size=batch_size)]
+    return starts[generator(seed, step).integers(0, len(starts), size=batch_size)]
+
+
+def generator(seed: int, step: int) -> np.random.Generator:
+    """Random numbers of an optimizer step: the same for the same arguments, whatever was drawn before."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, step])))
 
 
 def _walk(

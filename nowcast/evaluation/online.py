@@ -53,6 +53,11 @@ class OnlineModel:
         """Which sequences it forecasts, bool (B,), as `ModelForecaster.answers` says."""
         return self._forecaster.answers(observed_valid)
 
+    @property
+    def knows_everywhere(self) -> bool:
+        """Whether it gives a number at every pixel, as the network does."""
+        return self._forecaster.knows_everywhere
+
     def begin_episode(self) -> None:
         """Back to the trained weights and a fresh optimizer."""
         self._forecaster.model.load_state_dict(self._trained)

@@ -111,7 +111,7 @@ def _must_be_numbers(name: str, forecaster: Forecaster, forecast: Tensor, sequen
     unknown = forecast.isnan()
     if sequence.in_domain is not None:
         unknown = unknown & sequence.in_domain
-    if not isinstance(forecaster, ModelForecaster | OnlineModel):
+    if not isinstance(forecaster, ModelForecaster | OnlineModel) or not forecaster.knows_everywhere:
         return
     answered = forecaster.answers(sequence.observed_valid).to(unknown.device)  # with too long a gap NaN is the answer
     if unknown[answered].any():

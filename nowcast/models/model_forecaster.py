@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from nowcast.device import choose_device, run_network
+from nowcast.errors import NowcastError
+from nowcast.models.lagrangian import Lagrangian
 from nowcast.motion.bridging import answerable, bridge_gaps
+from nowcast.motion.observed import observed_motion
 
 
 class ModelForecaster:
@@ -27,16 +30,35 @@ class ModelForecaster:
         self.precision = precision
         self.bridge = bridge
 
+    @property
+    def knows_everywhere(self) -> bool:
+        """Whether it gives a number at every pixel; a network in Lagrangian coordinates does not know what flows in."""
+        return not isinstance(self.model, Lagrangian)
+
     @torch.inference_mode()
     def __call__(self, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
-        """Forecast (B, lead_steps, 1, H, W), scaled reflectivity, on the device of `observed`."""
-        known = self.answers(observed_valid).to(observed.device)
+        """Forecast (B, lead_steps, 1, H, W), scaled reflectivity, on the device of `observed`.
+
+        NaN where the network cannot know; NowcastError where a Lagrangian one has diverged.
+        """
+        answered = self.answers(observed_valid).to(observed.device)
         if self.bridge is not None:
             observed, observed_valid = bridge_gaps(observed, observed_valid, self.bridge)
         inputs = observed.to(self.device), observed_valid.to(self.device)
-        frames = run_network(self.model, *inputs, lead_steps, self.precision)
+        if isinstance(self.model, Lagrangian):
+            frames = self._where_known(self.model, *inputs, lead_steps)
+        else:
+            frames = run_network(self.model, *inputs, lead_steps, self.precision)
         made = frames.clamp(0.0, 1.0).to(observed.device)
-        return made if known.all() else made.masked_fill(~known[:, None, None, None, None], torch.nan)
+        return made if answered.all() else made.masked_fill(~answered[:, None, None, None, None], torch.nan)
+
+    def _where_known(self, model: Lagrangian, observed: Tensor, observed_valid: Tensor, lead_steps: int) -> Tensor:
+        motion = observed_motion(observed, observed_valid)
+        frames = run_network(model, observed, observed_valid, lead_steps, self.precision, motion)
+        if frames.isnan().any():  # once masked it would pass for "unknown"
+            raise NowcastError("the network forecast NaN: it has diverged; train it with a smaller learning rate")
+        known = model.known(observed, observed_valid, lead_steps, motion)
+        return frames.masked_fill(~known, torch.nan)
 
     def answers(self, observed_valid: Tensor) -> Tensor:
         """Which sequences it forecasts, bool (B,): those whose gaps can be bridged."""

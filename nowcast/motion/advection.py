@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast.motion.departure import departure_points
+
 
 def advect(
     field: NDArray[np.float32], seen: NDArray[np.bool_], motion: NDArray[np.float32], steps: int
@@ -26,21 +28,10 @@ def advect(
         steps: number of frame intervals.
     """
     height, width = field.shape
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    east, south = (np.ascontiguousarray(motion[..., axis], np.float32) for axis in (0, 1))
     known = np.where(seen, field, 0).astype(np.float32)
     weight = seen.astype(np.float32)
-    for _ in range(steps):
-        half_x = columns - _at(east, columns, rows) / 2
-        half_y = rows - _at(south, columns, rows) / 2
-        columns = columns - _at(east, half_x, half_y)
-        rows = rows - _at(south, half_x, half_y)
+    for columns, rows in departure_points(motion, steps):
         arrived = cv2.remap(known, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         share = cv2.remap(weight, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         inside = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1)
         yield np.where(inside & (share >= 0.5), arrived / np.maximum(share, 0.5), np.nan).astype(np.float32)
-
-
-def _at(field: NDArray[np.float32], columns: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Linear interpolation; beyond the border the border's value."""
-    return np.asarray(cv2.remap(field, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

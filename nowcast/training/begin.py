@@ -73,8 +73,10 @@ def begin(experiment: Experiment, archive: Archive, runs: Path, resume: bool) ->
             f"{path} already holds a run; continue it with --resume, or choose another name or --runs folder"
         )
     run = Run.open(path)
+    # Every step of a cosine depends on how many there are.
+    fixed = {"training.steps"} if experiment.training.schedule == "cosine" else set()
     for key, old, new in _differences(run.experiment.plain(), experiment.plain()):
-        if key not in MAY_CHANGE:
+        if key not in MAY_CHANGE - fixed:
             raise NowcastError(
                 f"{path} was begun with {key} = {old!r}, but the experiment now says {new!r}; resume it unchanged, or "
                 f"choose another name"

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from nowcast.archive import Archive
 from nowcast.archive.archive import crop
 from nowcast.clips.split_windows import Windows, refuse_no_window, window_starts, windows_of
-from nowcast.clips.windows import sample_starts
+from nowcast.clips.store import ClipStore
+from nowcast.clips.stored_motion import ClipsInMotion, StoredMotion
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
 from nowcast.sequence import RadarSequence
+from nowcast.training.sampling import Sampler
 
 
 def open_archive(experiment: Experiment) -> Archive:
@@ -43,10 +48,23 @@ def validation_clips(archive: Archive, experiment: Experiment) -> Windows | None
     return windows_of(archive, "valid", data, rules)
 
 
+def motion_of(archive: Archive, experiment: Experiment, progress: bool = False) -> StoredMotion | None:
+    """The stored motion of the frames to learn from and to validate on; None for a network that needs none."""
+    if experiment.model.coordinates != "lagrangian":
+        return None
+    times = [archive.split_times(split) for split in ("train", "valid") if split in archive.splits]
+    data = experiment.data
+    return StoredMotion.of(archive, np.concatenate(times), data.masks, data.observed, progress=progress)
+
+
+def in_motion(windows: Windows, motion: StoredMotion) -> Windows:
+    """The same windows, every sequence with the stored motion of its issue time."""
+    assert isinstance(windows.clips, ClipStore)
+    return replace(windows, clips=ClipsInMotion(windows.clips, motion))
+
+
 def endless_batches(
-    clips: Windows,
-    batch_size: int,
-    seed: int,
+    sampler: Sampler,
     first_step: int,
     share: slice = slice(None),
     prepare: Callable[[RadarSequence, int], RadarSequence] | None = None,
@@ -58,7 +76,7 @@ def endless_batches(
     """
 
     def make(step: int) -> RadarSequence:
-        batch = clips.sequence(sample_starts(clips.starts, batch_size, seed, step)[share])
+        batch = sampler.batch(step, share)
         return batch if prepare is None else prepare(batch, step)
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="clips") as ahead:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +25,11 @@ from nowcast.motion.bridging import bridged
 from nowcast.radar.times import interval_seconds
 from nowcast.run import Run
 from nowcast.sequence import RadarSequence
+from nowcast.training.averaging import MeanWeights
 from nowcast.training.clips import endless_batches
 from nowcast.training.interrupt import Interrupt
 from nowcast.training.missing_frames import with_gaps
+from nowcast.training.sampling import Sampler
 from nowcast.training_log import Journal
 
 
@@ -49,8 +51,9 @@ class Fit:
         run: the run directory.
         fabric: device and processes.
         model, optimizer: as `fabric.setup` returned them.
-        train, validation: the clips; without validation no checkpoint is the best.
+        sampler, validation: the clips; without validation no checkpoint is the best.
         progress: where to continue.
+        mean: the mean of the weights, which is validated and saved in their place; None keeps none.
         show: draw a progress bar.
     """
 
@@ -60,14 +63,15 @@ class Fit:
         fabric: Fabric,
         model: nn.Module,
         optimizer: Optimizer,
-        train: Windows,
+        sampler: Sampler,
         validation: Windows | None,
         progress: Progress,
         show: bool,
+        mean: MeanWeights | None = None,
     ) -> None:
         self.run, self.fabric, self.model, self.optimizer = run, fabric, model, optimizer
-        self.clips, self.validation = train, validation
-        self.progress, self.show = progress, show
+        self.sampler, self.validation = sampler, validation
+        self.progress, self.show, self.mean = progress, show, mean
         self.training: TrainingConfig = run.experiment.training
         self.loss = BalancedLoss(self.training.loss_weight)
         self.journal = Journal(run.path, progress.step) if fabric.is_global_zero else None
@@ -83,7 +87,7 @@ class Fit:
         def prepare(batch: RadarSequence, step: int) -> RadarSequence:
             return with_gaps(batch, training.drop_frames, bridge, seed, step, share)
 
-        batches = endless_batches(self.clips, training.batch_size, seed, progress.step, share, prepare)
+        batches = endless_batches(self.sampler, progress.step, share, prepare)
         bar = tqdm(
             total=training.steps,
             initial=progress.step,
@@ -128,12 +132,17 @@ class Fit:
         self.fabric.backward(loss)
         if self.training.clip_value is not None:
             nn.utils.clip_grad_value_(self.model.parameters(), self.training.clip_value)
+        if self.training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         self.optimizer.step()
         self._recent.append(loss.detach())
         self.progress.step += 1
+        if self.mean is not None:
+            self.mean.update(self.progress.step)
 
     def _forecast(self, model: nn.Module, batch: RadarSequence) -> torch.Tensor:
-        return run_network(model, batch.observed, batch.observed_valid, batch.lead_steps, self.training.precision)
+        inputs = batch.observed, batch.observed_valid, batch.lead_steps
+        return run_network(model, *inputs, self.training.precision, batch.motion)
 
     def _collect_loss(self) -> float:
         """Mean loss since the last row of the log; asked rarely, so that a GPU is not made to wait at every step."""
@@ -159,7 +168,8 @@ class Fit:
         due = progress.step > 0 and (progress.step % training.validate_every == 0 or progress.step == training.steps)
         if not due or progress.validated_at == progress.step or self.validation is None:
             return False
-        errors = self._validation_errors(self.validation, interrupt)
+        with nullcontext() if self.mean is None else self.mean.in_use():
+            errors = self._validation_errors(self.validation, interrupt)
         if errors is None:
             return False
         squared, absolute = errors
@@ -186,7 +196,7 @@ class Fit:
                     batch = bridged(batch, self.run.experiment.data.bridge)
                 batch = batch.to(self.fabric.device)
                 # The bare network: DistributedDataParallel would wait for the other processes at every batch.
-                forecast = self._forecast(_bare(self.model), batch).clamp(0, 1)
+                forecast = self._forecast(bare(self.model), batch).clamp(0, 1)
                 squared, absolute = balanced_errors(forecast, batch.observation, batch.valid)
                 total += torch.stack([squared.double().sum(), absolute.double().sum()]).cpu()
                 count += squared.numel()
@@ -220,15 +230,17 @@ class Fit:
         content: dict[str, Any] = {
             "experiment": self.run.experiment.plain(),
             "step": self.progress.step,
-            "frame_interval_seconds": interval_seconds(self.clips.interval),
-            "model": _bare(self.model).state_dict(),
+            "frame_interval_seconds": interval_seconds(self.sampler.clips.interval),
+            "model": (bare(self.model) if self.mean is None else self.mean).state_dict(),
         }
+        if name == "last" and self.mean is not None:
+            content["latest_model"] = bare(self.model).state_dict()
         if name == "last":
             content |= {"progress": vars(self.progress).copy(), "optimizer": self.optimizer.state_dict()}
         save_checkpoint(self.run.checkpoints / f"{name}.ckpt", content)
 
 
-def _bare(model: nn.Module) -> nn.Module:
+def bare(model: nn.Module) -> nn.Module:
     """The network itself, without the wrappers of Fabric and DistributedDataParallel."""
     while hasattr(model, "module"):
         model = model.module  # type: ignore[assignment]

@@ -17,10 +17,12 @@ from nowcast.errors import NowcastError
 from nowcast.experiment_file import read_experiment
 from nowcast.models import build_model, start_from
 from nowcast.run import Run
+from nowcast.training.averaging import MeanWeights
 from nowcast.training.begin import begin, claimed, resolved, write_beginning
-from nowcast.training.clips import check_clips, training_clips, validation_clips
-from nowcast.training.fit import Fit, Progress
+from nowcast.training.clips import check_clips, in_motion, motion_of, training_clips, validation_clips
+from nowcast.training.fit import Fit, Progress, bare
 from nowcast.training.memory import keep_freed_memory
+from nowcast.training.sampling import Sampler
 
 
 def train(
@@ -53,7 +55,7 @@ def train(
         network = build_model(experiment.model)
     run, saved = beginning.run, beginning.saved
     if saved is not None:
-        network.load_state_dict(saved["model"])
+        network.load_state_dict(saved.get("latest_model", saved["model"]))
     elif experiment.start_from is not None:
         start_from(network, Run.open(experiment.start_from).checkpoint(experiment.start_at))
     fabric.barrier()  # nobody may write before everybody has looked
@@ -61,6 +63,12 @@ def train(
         if fabric.device.type == "cpu":
             keep_freed_memory()
         clips, validation = training_clips(archive, experiment), validation_clips(archive, experiment)
+        motion = motion_of(archive, experiment, progress) if fabric.is_global_zero else None
+        fabric.barrier()  # one process finds the motion of the frames, the others read it
+        motion = motion if fabric.is_global_zero else motion_of(archive, experiment)
+        if motion is not None and validation is not None:
+            validation = in_motion(validation, motion)
+        sampler = Sampler.of(clips, experiment.training, experiment.seed, motion)
         if fabric.is_global_zero:
             write_beginning(beginning)
         fabric.barrier()
@@ -70,7 +78,9 @@ def train(
         if saved is not None:
             optimizer.load_state_dict(saved["optimizer"])
             state = Progress(**saved["progress"])
-        Fit(run, fabric, model, optimizer, clips, validation, state, progress).finish()
+        decay = experiment.training.mean_weights
+        mean = None if decay is None else MeanWeights(bare(model), decay, None if saved is None else saved["model"])
+        Fit(run, fabric, model, optimizer, sampler, validation, state, progress, mean).finish()
     if fabric.world_size > 1:
         # Nobody may leave while another still speaks to it: the other would be aborted.
         fabric.barrier()

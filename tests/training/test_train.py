@@ -20,6 +20,7 @@ from nowcast.losses import balanced_errors
 from nowcast.models import load_checkpoint, load_model
 from nowcast.training.clips import endless_batches, open_archive, training_clips, validation_clips
 from nowcast.training.fit import Fit
+from nowcast.training.sampling import Sampler
 from nowcast.training_log import read_journal
 
 MakeExperiment = Callable[..., Experiment]
@@ -195,6 +196,50 @@ def test_bf16_learns_like_fp32(small_experiment: MakeExperiment, tmp_path: Path)
     assert all(value.dtype == torch.float32 for value in weights(half).values())
 
 
+LAGRANGIAN = {
+    "model.coordinates": "lagrangian", "model.memel": {"late_start": 2, "forget_step": 3}, "training.crop": 32,
+    "training.sampling": "wet", "training.wettest_of": 2, "training.turns": True, "training.intensity_jitter": 2.0,
+    "training.schedule": "cosine", "training.warm_up": 2, "training.clip_norm": 1.0, "training.mean_weights": 0.9,
+}  # fmt: skip
+
+
+def test_a_lagrangian_run_resumes_bit_for_bit(
+    small_experiment: MakeExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = train(small_experiment(**LAGRANGIAN), tmp_path / "full", progress=False)
+    step = Fit._step
+
+    def step_then_break(fit: Fit, batch: Any) -> None:
+        step(fit, batch)
+        if fit.progress.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Fit, "_step", step_then_break)
+        train(small_experiment(**LAGRANGIAN), tmp_path / "part", progress=False)
+    part = train(small_experiment(**LAGRANGIAN), tmp_path / "part", resume=True, progress=False)
+    assert losses(part) == losses(full)
+    for key in ("model", "latest_model"):
+        one, other = (load_checkpoint(run.checkpoint("last"))[key] for run in (part, full))
+        assert_same_weights(one, other)
+
+
+def test_checkpoints_hold_the_mean_weights(small_experiment: MakeExperiment, tmp_path: Path) -> None:
+    plain = train(small_experiment(), tmp_path / "plain", progress=False)
+    run = train(small_experiment(**{"training.mean_weights": 0.9}), tmp_path / "mean", progress=False)
+    last = load_checkpoint(run.checkpoint("last"))
+    assert_same_weights(last["latest_model"], weights(plain))  # the mean leaves training as it was
+    assert not torch.equal(last["model"]["to_frame.weight"], last["latest_model"]["to_frame.weight"])
+    torch.testing.assert_close(dict(load_model(run.path, "last").state_dict()), last["model"])
+
+
+def test_a_cosine_cannot_be_made_longer(small_experiment: MakeExperiment, tmp_path: Path) -> None:
+    options = {"training.schedule": "cosine", "training.steps": 2}
+    train(small_experiment(**options), tmp_path, progress=False)
+    with pytest.raises(NowcastError, match="begun with training.steps = 2"):
+        train(small_experiment(**{**options, "training.steps": 4}), tmp_path, resume=True, progress=False)
+
+
 def test_the_loss_goes_down(small_experiment: MakeExperiment, tmp_path: Path) -> None:
     run = train(
         small_experiment(**{"training.steps": 60, "training.log_every": 20, "training.learning_rate": 5e-3}),
@@ -208,13 +253,14 @@ def test_the_loss_goes_down(small_experiment: MakeExperiment, tmp_path: Path) ->
 def test_batches_are_a_function_of_seed_and_step(small_experiment: MakeExperiment) -> None:
     experiment = small_experiment()
     clips = training_clips(open_archive(experiment), experiment)
-    stream = endless_batches(clips, 2, seed=5, first_step=0)
+    sampler = Sampler.of(clips, experiment.training, seed=5)
+    stream = endless_batches(sampler, first_step=0)
     fourth = [next(stream) for _ in range(4)][-1]
     stream.close()
-    resumed = endless_batches(clips, 2, seed=5, first_step=3)
+    resumed = endless_batches(sampler, first_step=3)
     assert torch.equal(next(resumed).observed, fourth.observed)
     resumed.close()
-    part = endless_batches(clips, 2, seed=5, first_step=3, share=slice(1, 2))
+    part = endless_batches(sampler, first_step=3, share=slice(1, 2))
     assert torch.equal(next(part).observed, fourth.observed[1:])
     part.close()
 
