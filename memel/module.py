@@ -152,9 +152,11 @@ class MEmeL(nn.Module):
             return self._scale(self.statistics.deviations(z))
 
     def _select(self, deviations: Deviations) -> Selection:
-        positions = largest(self._scale(deviations), self.neurons)
+        scale = self._scale(deviations)
+        positions = largest(scale, self.neurons)
         values = self.statistics.mean.take(positions)
-        active = (deviations.usable & self._inhibiting())[:, None].expand_as(positions)
+        # A value at its mean is not monosemantic: where φ is 0 everywhere (a dead layer) nothing is deactivated.
+        active = (deviations.usable & self._inhibiting())[:, None] & (scale.gather(1, positions) > 0)
         return Selection(positions, values, active)
 
     def _scale(self, deviations: Deviations) -> Tensor:

@@ -17,6 +17,7 @@ from scipy import stats
 
 from nowcast.errors import NowcastError
 from nowcast.verification import categorical
+from nowcast.verification.jackknife import block_hours, block_jackknife, block_sums
 from nowcast.verification.scorecard import COUNTS
 
 Array = NDArray[np.float64]
@@ -34,9 +35,10 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """A difference first − second with its confidence interval from a block bootstrap.
+    """A difference first − second with its confidence interval, blocks of windows being the cases.
 
-    `significant` is True where the interval leaves 0 out, None where there are too few blocks to tell (NaN interval).
+    `significant` is True where the interval leaves 0 out, None where there are too few blocks to tell (NaN interval);
+    with fewer than ten blocks take it with caution. `block_hours` is the length of a block.
     """
 
     difference: float
@@ -45,6 +47,7 @@ class PairedComparison:
     level: float
     blocks: int
     windows: int
+    block_hours: float
 
     @property
     def significant(self) -> bool | None:
@@ -89,81 +92,41 @@ def paired_t_over_runs_and_scores(first: ArrayLike, second: ArrayLike) -> Paired
     return paired_t(a.ravel(), b.ravel())
 
 
-def block_sums(values: ArrayLike, blocks: ArrayLike) -> Array:
-    """Sums over the windows (first axis) of every block, in the order of the block labels."""
-    table = np.asarray(values, np.float64)
-    labels, index = np.unique(np.asarray(blocks), return_inverse=True)
-    sums = np.zeros((len(labels), *table.shape[1:]))
-    np.add.at(sums, index, table)
-    return sums
-
-
-def block_bootstrap(
-    statistic: Callable[[Array], Array],
-    sums: Array,
-    samples: int = 10000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """(estimate, low, high) of a statistic of sums: whole blocks are drawn with replacement (percentile interval).
-
-    Reference: Künsch 1989 for blocks; Hamill 1999 for paired forecasts.
-
-    Args:
-        statistic: maps totals (…, columns) to values (…).
-        sums: (blocks, columns), what every block adds.
-        samples: number of redrawn worlds.
-        level: of the interval.
-        seed: of the drawing; the result is a pure function of the arguments.
-    """
-    estimate = float(statistic(sums.sum(axis=0)))
-    if len(sums) < 2:
-        return estimate, np.nan, np.nan
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=samples)  # how often each block
-    values = statistic(drawn @ sums)
-    values = values[np.isfinite(values)]
-    if not len(values) or not np.isfinite(estimate):
-        return estimate, np.nan, np.nan
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return estimate, float(low), float(high)
-
-
 def compare(
     scores: xr.Dataset,
     first: str,
     second: str,
     score: str = "balanced_mse",
     threshold: float | None = None,
-    block: np.timedelta64 = np.timedelta64(1, "D"),
-    samples: int = 10000,
+    block: np.timedelta64 | None = None,
     level: float = 0.95,
-    seed: int = 0,
 ) -> PairedComparison:
-    """Difference first − second of a score over all windows and lead times, blocks of windows bootstrapped together.
+    """Difference first − second of a score over all windows and lead times, with a jackknife over blocks of windows.
 
     Args:
         scores: what `nowcast.evaluate` returns, with its scores by window.
         first, second: names in the `forecaster` dimension.
         score: balanced_mse, balanced_mae, or, at a `threshold` in mm/h, csi, hss, pod, far, gss (ets),
             frequency_bias.
-        block: windows issued within one block (from 1970-01-01 on) stay together; a UTC day by default.
-        samples, level, seed: of `block_bootstrap`.
+        block: windows issued within one block (from 1970-01-01 on) stay together. None takes the longest of a day,
+            12, 6 and 3 hours that gives ten blocks, but never less than errors remember (`jackknife.block_hours`).
+        level: of the interval.
 
     For a categorical score the value is the mean over lead times of the score of the summed counts, as in tables.
-    With fewer than two blocks the interval is NaN.
+    With fewer than three blocks the interval is NaN.
     """
     names = [str(name) for name in scores["forecaster"].values]
     for name in (first, second):
         if name not in names:
             raise NowcastError(f"the scores hold no forecaster {name!r}, only {', '.join(names)}")
-    blocks = scores["issue_time"].values.astype("datetime64[s]").astype(np.int64) // int(block / np.timedelta64(1, "s"))
+    times = scores["issue_time"].values.astype("datetime64[s]")
     estimate: Callable[[Array], Array]
     if f"window_{score}" in scores:
         by_window = scores[f"window_{score}"].transpose("forecaster", "issue_time", "lead_time").mean("lead_time")
         a, b = (by_window.sel(forecaster=name).values for name in (first, second))
         usable = np.isfinite(a) & np.isfinite(b)
-        blocks, columns = blocks[usable], np.stack([a, b, np.ones_like(a)], axis=1)[usable]
+        times, columns = times[usable], np.stack([a, b, np.ones_like(a)], axis=1)[usable]
+        varying = columns[:, 0] - columns[:, 1]
         estimate = _difference_of_means
     elif score in _BY_COUNTS and threshold is not None:
         try:
@@ -177,12 +140,14 @@ def compare(
         table = np.stack([count.transpose(*order).sel(forecaster=[first, second]).values for count in counts])
         columns = table.transpose(2, 1, 3, 0).reshape(table.shape[2], -1).astype(np.float64)
         estimate = _difference_of_counts(score, leads=table.shape[3])
+        varying = np.asarray(estimate(columns))  # window by window; where that is undefined it plays no part
     else:
         known = ", ".join(["balanced_mse", "balanced_mae", *_BY_COUNTS])
         raise NowcastError(f"{score!r} cannot be compared; choose of {known}, categorical ones with a threshold")
-    sums = block_sums(columns, blocks)
-    difference, low, high = block_bootstrap(estimate, sums, samples, level, seed)
-    return PairedComparison(difference, low, high, level, len(sums), len(columns))
+    hours = block_hours(varying, times) if block is None else float(block / np.timedelta64(3600, "s"))
+    sums = block_sums(columns, times.astype(np.int64) // round(hours * 3600))
+    difference, low, high = block_jackknife(estimate, sums, level)
+    return PairedComparison(difference, low, high, level, len(sums), len(columns), hours)
 
 
 _BY_COUNTS: dict[str, Callable[..., Array]] = {

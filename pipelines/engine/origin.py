@@ -51,7 +51,12 @@ def is_the_papers_experiment(study: Study) -> bool:
 def caveats(study: Study) -> list[str]:
     """How to compare with the paper, honestly."""
     if is_the_papers_experiment(study):
-        return ["Same protocol and day lists as the paper's."]
+        return [
+            "Day lists, crop, windows, steps and seeds are the paper's. Different: MEmeL's order is Algorithm 2's (the "
+            "authors' code updates first); the last, partial batch of test windows is scored too; clips stay within "
+            "the days of their split; and the authors' runs are not independent, since their module-level cells carry "
+            "the trained weights of one round into the next (docs/memel.md)."
+        ]
     return [
         "The paper's numbers are of HKO-7, 120×120 pixels, 20 000 + 2 000 steps, three seeds; these are of other data "
         "or another scale. Sums per frame grow with the frame and with the rain, so that only signs and percentages "
@@ -65,8 +70,13 @@ def reading_notes() -> list[str]:
         "B-MAE and B-MSE: balanced errors summed over a frame, mean over all test windows and lead times, of the last "
         "checkpoint (the paper's protocol: nothing is chosen by validation). Smaller is better.",
         "Differences are paired: the same seed means the same initial weights and the same clips in the same order. "
-        "*Shown* is better or worse only where both intervals leave out 0 on the same side. No interval is corrected "
-        "for the number of arms.",
+        "The interval holds both chances, another training (seeds) and other weather (blocks of windows): SE² = "
+        "s²_seed/n + s²_block/k − s²_rest/(nk), Student's t with Satterthwaite's freedom. *Shown* is better or worse "
+        "only where it leaves out 0, and – with one seed or fewer than three blocks; below ten blocks take it with "
+        "caution. No interval is corrected for the number of arms.",
+        "*Could show*: the smallest true difference that this table would have shown with 80 % power. *Pairs needed*: "
+        "runs of both arms that would show the paper's effect (its difference in percent) with 80 % power, by the "
+        "spread of the paired differences over seeds, with weather left aside.",
     ]
 
 

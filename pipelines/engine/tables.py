@@ -53,6 +53,8 @@ class Report:
         """The report as Markdown."""
         parts = [f"# {self.title}", self.introduction]
         for section in self.sections:
+            if not section.header:  # for the file alone
+                continue
             parts += [f"**{section.title}**", markdown_table(section.header, section.lines)]
         parts += ["\n".join(f"- {note}" for note in self.notes)] if self.notes else []
         parts += ["**Origin**", "\n".join(f"- {fact}" for fact in self.origin)] if self.origin else []

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from nowcast.atomic_files import write_json
 from nowcast.errors import NowcastError
 from pipelines.engine.arms import Arm, Plan, PlannedRun
 from pipelines.engine.command import command
-from pipelines.engine.comparison import over_seeds
 from pipelines.engine.origin import origin, run_list
 from pipelines.engine.published import TABLE_4
 from pipelines.engine.study import Study
@@ -64,11 +64,10 @@ def run(study: Study, measured: int = MEASURED, learning_rate: float | None = No
         for name, of_seeds in values.items():
             record |= summary(of_seeds, name)
         original = original or values["decrease_ratio"]
-        beside = over_seeds(values["decrease_ratio"], original)
-        record |= {"difference": beside.difference, "low": beside.low, "high": beside.high}
-        difference = (
-            ["", ""] if strength is None else [signed(beside.difference), interval_text(beside.low, beside.high)]
-        )
+        apart = float(np.mean(values["decrease_ratio"]) - np.mean(original))
+        low, high = _interval_over_seeds(values["decrease_ratio"], original)
+        record |= {"difference": apart, "low": low, "high": high}
+        difference = ["", ""] if strength is None else [signed(apart), interval_text(low, high)]
         paper = TABLE_4[method]
         lines.append([method, *(mean_and_spread(values[name], style) for name, (_, style) in COLUMNS.items()),
                       *difference, f"{record['neurons']:,}".replace(",", " "), f"{paper['decrease_ratio']:+.3f}",
@@ -112,6 +111,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="modified neurons for each method and seed, at least (default: %(default)s)")  # fmt: skip
     parser.add_argument("--learning-rate", type=float, metavar="R",
                         help="of the measured steps (default: the fine-tuning's)")  # fmt: skip
+
+
+def _interval_over_seeds(first: list[float], second: list[float]) -> tuple[float, float]:
+    """95 % interval of first − second, paired by seed; NaN with one seed, or where nothing differs."""
+    if len(first) < 2 or first == second:
+        return float("nan"), float("nan")
+    interval = stats.ttest_rel(first, second).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)
 
 
 def _effect(study: Study, plan: Plan, base: PlannedRun, strength: float | None, measured: int, rate: float) -> Effect:

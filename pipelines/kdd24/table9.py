@@ -12,7 +12,7 @@ from nowcast.verification import paired_t, paired_t_over_runs_and_scores
 from nowcast.verification.significance import PairedTest
 from pipelines.engine.arms import Arm
 from pipelines.engine.command import command
-from pipelines.engine.comparison import block_hours_for, over_blocks
+from pipelines.engine.comparison import block_hours_for, over_seeds_and_blocks
 from pipelines.engine.origin import caveats, origin, run_list
 from pipelines.engine.published import TABLE_9
 from pipelines.engine.scoring import ERRORS, mean_error, score_arms
@@ -41,8 +41,8 @@ def run(study: Study, neurons: Sequence[int] | None = None, strengths: Sequence[
             "*The paper's*: every (run, score) is a pair. Both scores of a run come from the same forecasts and differ "
             "in size, so the pairs are neither independent nor alike, and p is too small. It is here to be held "
             "against the paper's, whose p = 0.06 is two-sided and not below 0.05.",
-            "*By run*: one number a run, the mean of its B-MAE and B-MSE. *By weather*: blocks of windows are drawn "
-            "again, windows of one block together, each window's error averaged over runs first.",
+            "*By run*: one number a run, the mean of its B-MAE and B-MSE. *By run and weather*: one interval over runs "
+            "and blocks of windows; there is none with one run or fewer than three blocks.",
             *caveats(study),
         ],
         origin(study, plan, "kdd24.table9", scores["Original"][0], neurons=neurons, strengths=strengths),
@@ -58,10 +58,10 @@ def _tests(
     first, second = _by_run_and_score(ours), _by_run_and_score(original)
     theirs = paired_t_over_runs_and_scores(first, second)
     by_run = paired_t(first.mean(axis=1), second.mean(axis=1))
-    hours = block_hours_for(original[0], study.block_hours)
     both = [[s.assign(window_mean_error=(s["window_balanced_mae"] + s["window_balanced_mse"]) / 2) for s in arm]
             for arm in (ours, original)]  # fmt: skip
-    weather, blocks = over_blocks(both[0], both[1], "mean_error", hours)
+    hours = block_hours_for(both[0], both[1], "mean_error", study.block_hours)
+    weather = over_seeds_and_blocks(both[0], both[1], "mean_error", hours)
     paper = TABLE_9["MEmeL-Tune"] - TABLE_9["Original"]
     means = f"means {second.mean():.2f} → {first.mean():.2f}"
     lines = [
@@ -69,15 +69,16 @@ def _tests(
          f"{TABLE_9['t']:.2f}", f"p = {TABLE_9['p']:.2f}", "6 pairs"],
         [f"the paper's, here ({means})", *_t_line(theirs)],
         ["by run, here", *_t_line(by_run)],
-        ["by weather, here", signed(weather.difference), "", interval_text(weather.low, weather.high),
-         f"{blocks} blocks of {hours:g} h"],
+        ["by run and weather, here", signed(weather.difference), "", interval_text(weather.low, weather.high),
+         f"{weather.seeds} runs × {weather.blocks} blocks of {hours:g} h"],
     ]  # fmt: skip
     records: list[dict[str, Cell]] = [
         {"test": "paper", "difference": paper, "t": TABLE_9["t"], "p": TABLE_9["p"], "cases": 6},
         {"test": "pairs", "difference": theirs.difference, "t": theirs.t, "p": theirs.p_value, "cases": first.size,
          "mean_original": float(second.mean()), "mean_tuned": float(first.mean())},
         {"test": "runs", "difference": by_run.difference, "t": by_run.t, "p": by_run.p_value, "cases": len(first)},
-        {"test": "blocks", "difference": weather.difference, "low": weather.low, "high": weather.high, "cases": blocks,
+        {"test": "blocks", "difference": weather.difference, "low": weather.low, "high": weather.high,
+         "cases": weather.blocks,
          "block_hours": hours},
     ]  # fmt: skip
     return lines, records

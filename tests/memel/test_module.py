@@ -291,3 +291,13 @@ def test_options_can_be_read_back() -> None:
         memel.neuron,
     )
     assert found == (3, 2.0, 4, 5, 0.1, "reference", "channel")
+
+
+def test_a_value_at_its_mean_is_left_alone():
+    """A layer that never varies has φ = 0 everywhere: nothing is monosemantic, gradients pass as they are."""
+    module = MEmeL(late_start=2, order="paper")
+    dead = torch.ones(3, 5, requires_grad=True)
+    for _ in range(4):
+        out = module(dead)
+    out.sum().backward()
+    assert torch.equal(dead.grad, torch.ones(3, 5)) and torch.equal(out, dead)

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from pipelines.engine.comparison import Interval, block_hours_for, compared, over_blocks, over_seeds, verdict
+from nowcast.verification.two_way import two_way_interval
+from pipelines.engine.comparison import compared, over_seeds_and_blocks, verdict
 from pipelines.engine.published import TABLE_3, TABLE_4, TABLE_5, TABLE_8, TABLE_9
 from pipelines.engine.tables import Report, Section, interval_text, mean_and_spread, summary
 
@@ -24,49 +25,49 @@ def scores(level: float, seed: int, hours: int = HOURS) -> xr.Dataset:
     return xr.Dataset({**both, **means}, {"issue_time": times})
 
 
-def test_over_seeds_is_the_formula() -> None:
-    first, second = [10.0, 11.5, 9.2, 10.7], [10.4, 12.5, 9.1, 11.9]
-    interval = over_seeds(first, second)
-    half = 3.182446305 * np.std(np.subtract(first, second), ddof=1) / 2  # Student's t, 3 freedoms, from a table
-    mean = np.mean(first) - np.mean(second)
-    assert (interval.difference, interval.low, interval.high) == pytest.approx((mean, mean - half, mean + half))
-    assert over_seeds([1.0, 2.0], [2.0, 3.0]) == Interval(-1.0, -1.0, -1.0)
-    assert over_seeds([1.0, 2.0], [1.0, 2.0]) == Interval(0.0, 0.0, 0.0)
-    assert np.isnan(over_seeds([1.0], [2.0]).low) and over_seeds([1.0], [2.0]).side is None
-
-
-def test_over_blocks_averages_seeds_first() -> None:
+def test_windows_are_gathered_by_seed_and_block() -> None:
     first, second = [scores(-1, s) for s in (1, 2)], [scores(0, s) for s in (3, 4)]
-    interval, blocks = over_blocks(first, second, "balanced_mse", 6)
+    found = over_seeds_and_blocks(first, second, "balanced_mse", 6)
     by_hand = np.mean([s["balanced_mse"].mean() for s in first]) - np.mean([s["balanced_mse"].mean() for s in second])
-    assert blocks == 10 and interval.difference == pytest.approx(float(by_hand))
-    assert interval.low < by_hand < interval.high < 0
+    assert (found.seeds, found.blocks) == (2, 10) and found.difference == pytest.approx(float(by_hand))
+    assert found.low < by_hand < found.high < 0 and verdict(found) == "better"
 
 
-def test_blocks_are_as_long_as_the_data_allow() -> None:
-    assert block_hours_for(scores(0, 0, hours=24 * 7)) == 24
-    assert block_hours_for(scores(0, 0, hours=60)) == 6
-    assert block_hours_for(scores(0, 0, hours=5)) == 3
-    assert block_hours_for(scores(0, 0, hours=60), asked=2) == 2
+def test_one_seed_or_two_blocks_give_no_verdict() -> None:
+    one = over_seeds_and_blocks([scores(-1, 1)], [scores(0, 2)], "balanced_mse", 6)
+    few = over_seeds_and_blocks([scores(-1, 1), scores(-1, 2)], [scores(0, 3), scores(0, 4)], "balanced_mse", 48)
+    assert one.difference == pytest.approx(-1, abs=0.1) and verdict(one) == verdict(few) == "–"
+    assert verdict(two_way_interval([[1.0, 1.1, 1.2], [1.0, 1.2, 1.1]], [1, 1, 1])) == "worse"
 
 
-def test_a_difference_is_shown_where_both_intervals_agree() -> None:
-    below, above, around, unknown = (Interval(0, *ends) for ends in ((-2, -1), (1, 2), (-1, 1), (np.nan, np.nan)))
-    assert verdict([below, below]) == "better" and verdict([above, above]) == "worse"
-    assert verdict([below, around]) == verdict([below, above]) == verdict([around, around]) == "not shown"
-    assert verdict([unknown, below]) == "better" and verdict([unknown, unknown]) == "–"
+def test_what_a_reader_can_compute_again() -> None:
+    """The file of blocks holds all that the intervals need."""
+    arms = {"T-Original": [scores(0, s) for s in (1, 2, 3)], "T-MEmeL": [scores(-1, s) for s in (4, 5, 6)]}
+    _, mse, blocks = compared(arms, {"T-MEmeL": "T-Original"}, TABLE_5)
+    rows = [row for row in blocks.records if row["score"] == "balanced_mse"]
+    labels = sorted({row["block"] for row in rows})
+    tables = {
+        name: np.array([[next(r["sum"] for r in rows if (r["arm"], r["seed"], r["block"]) == (name, seed, label))
+                         for label in labels] for seed in range(3)])
+        for name in arms
+    }  # fmt: skip
+    windows = [next(r["windows"] for r in rows if r["block"] == label) for label in labels]
+    again = two_way_interval(tables["T-MEmeL"] - tables["T-Original"], windows)
+    record = mse.records[1]
+    assert (record["low"], record["high"]) == (pytest.approx(again.low), pytest.approx(again.high))
+    assert not blocks.header and record["pairs_needed"] not in ("", "–")
 
 
 def test_a_section_holds_what_was_computed() -> None:
     arms = {"T-Original": [scores(0, s) for s in (1, 2, 3)], "T-MEmeL": [scores(-1, s) for s in (4, 5, 6)]}
-    mae, mse = compared(arms, {"T-MEmeL": "T-Original"}, TABLE_5, reference=scores(9, 0))
+    mae, mse, _ = compared(arms, {"T-MEmeL": "T-Original"}, TABLE_5, block_hours=6, reference=scores(9, 0))
     assert [line[0] for line in mse.lines] == ["T-Original", "T-MEmeL", "persistence"]
     record = mse.records[1]
     values = [float(s["balanced_mse"].mean()) for s in arms["T-MEmeL"]]
     assert record["mean"] == pytest.approx(np.mean(values)) and record["std"] == pytest.approx(np.std(values, ddof=1))
     assert record["shown"] == "better" and record["paper"] == 305.96 and record["block_hours"] == 6
     assert mse.lines[1][-2:] == ["305.96", "-1.29"] and mae.lines[1][-2:] == ["1001.56", "-0.18"]
-    assert compared(arms, {}, {})[0].header[-1] == "shown"  # nothing published, no column for it
+    assert compared(arms, {}, {})[0].header[-1] == "could show"  # nothing published, no column for it
 
 
 def test_text_of_numbers() -> None:

@@ -3,12 +3,11 @@ from math import gamma
 import numpy as np
 import pytest
 import xarray as xr
-from scipy import integrate
+from scipy import integrate, stats
 
 from nowcast.errors import NowcastError
+from nowcast.verification.jackknife import block_hours, block_jackknife, block_sums, decorrelation_hours
 from nowcast.verification.significance import (
-    block_bootstrap,
-    block_sums,
     compare,
     paired_t,
     paired_t_over_runs_and_scores,
@@ -47,13 +46,42 @@ def test_block_sums():
     assert block_sums([[1, 10], [2, 20], [4, 40]], ["b", "a", "b"]).tolist() == [[2, 20], [5, 50]]
 
 
-def test_bootstrap_of_a_mean_agrees_with_theory():
-    values = np.random.default_rng(1).normal(3, 2, size=400)
-    sums = np.stack([values, np.ones_like(values)], axis=1)
-    estimate, low, high = block_bootstrap(lambda total: total[..., 0] / total[..., 1], sums, samples=4000)
-    half = 1.96 * values.std() / np.sqrt(400)
-    assert estimate == pytest.approx(values.mean())
-    assert (low, high) == (pytest.approx(estimate - half, abs=0.03), pytest.approx(estimate + half, abs=0.03))
+def ratio(total: np.ndarray) -> np.ndarray:
+    return total[..., 0] / total[..., 1]
+
+
+def test_the_jackknife_of_a_mean_is_students_interval():
+    values = np.random.default_rng(1).normal(3, 2, size=12)
+    found = block_jackknife(ratio, np.stack([values, np.ones_like(values)], axis=1))
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert found == (pytest.approx(values.mean()), pytest.approx(expected.low), pytest.approx(expected.high))
+    assert np.isnan(block_jackknife(ratio, np.ones((2, 2)))[1:]).all()  # two blocks tell nothing of their spread
+    undefined = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 1.0]])  # without the last block there is no ratio
+    with np.errstate(divide="ignore"):
+        assert np.isnan(block_jackknife(ratio, undefined)[1:]).all()
+
+
+@pytest.mark.parametrize("memory", [1.0, 3.0, 6.0])
+def test_how_long_errors_remember(memory):
+    generator, step, count = np.random.default_rng(3), 0.5, 20000
+    decay = np.exp(-step / memory)
+    series = np.zeros(count)
+    for k in range(1, count):
+        series[k] = decay * series[k - 1] + generator.normal()
+    times = np.datetime64("2018-07-01") + (np.arange(count) * round(step * 3600)).astype("timedelta64[s]")
+    assert decorrelation_hours(series, times) == pytest.approx(memory, rel=0.15)
+    shuffled = generator.permutation(count)
+    assert decorrelation_hours(series[shuffled], times[shuffled]) == decorrelation_hours(series, times)
+    assert decorrelation_hours(np.ones(5), times[:5]) == decorrelation_hours([], []) == 24
+
+
+def test_blocks_are_no_shorter_than_memory():
+    generator = np.random.default_rng(5)
+    week = np.datetime64("2018-07-01T00") + np.arange(24 * 14).astype("timedelta64[h]")
+    assert block_hours(generator.normal(size=len(week)), week) == 24  # 14 days
+    assert block_hours(generator.normal(size=60), week[:60]) == 6  # ten blocks of six hours
+    slow = np.repeat(generator.normal(size=6), 10)  # the same for ten hours each
+    assert block_hours(slow, week[:60]) >= 6
 
 
 def window_scores(days: int, windows: int = 24, better: float = 0.0, noise: float = 1.0) -> xr.Dataset:
@@ -77,12 +105,12 @@ def window_scores(days: int, windows: int = 24, better: float = 0.0, noise: floa
 
 def test_windows_of_one_day_are_one_case():
     scores = window_scores(days=12)
-    by_day = compare(scores, "new", "old", samples=2000)
-    by_window = compare(scores, "new", "old", samples=2000, block=np.timedelta64(1, "h"))
-    assert (by_day.blocks, by_day.windows, by_window.blocks) == (12, 288, 288)
+    by_day = compare(scores, "new", "old")  # errors remember all of a day, and are found to
+    by_window = compare(scores, "new", "old", block=np.timedelta64(1, "h"))
+    assert (by_day.blocks, by_day.windows, by_window.blocks, by_day.block_hours) == (12, 288, 288, 24)
     assert by_day.difference == pytest.approx(by_window.difference)
     assert by_day.high - by_day.low > 3 * (by_window.high - by_window.low)  # √24 ≈ 4.9 too sure otherwise
-    assert compare(window_scores(12, better=5.0), "new", "old", samples=2000).significant is True
+    assert compare(window_scores(12, better=5.0), "new", "old").significant is True
     assert by_day.low < 0 < by_day.high and by_day.significant is False
 
 
@@ -93,12 +121,12 @@ def test_one_day_cannot_tell():
 
 def test_categorical_scores_are_compared_by_their_counts():
     scores = window_scores(days=6)
-    found = compare(scores, "new", "old", "csi", threshold=2.0, samples=500)
+    found = compare(scores, "new", "old", "csi", threshold=2.0)
     counts = {n: scores[f"window_{n}"].sum("issue_time") for n in ("hits", "misses", "false_alarms")}
     csi = (counts["hits"] / sum(counts.values())).mean("lead_time").squeeze()
     assert found.difference == pytest.approx(float(csi.sel(forecaster="new") - csi.sel(forecaster="old")))
     assert found.low < found.difference < found.high
-    swapped = compare(scores, "old", "new", "csi", threshold=2.0, samples=500)
+    swapped = compare(scores, "old", "new", "csi", threshold=2.0)
     assert swapped.difference == pytest.approx(-found.difference)
 
 
