@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from nowcast.training import train
     from nowcast.visualization import animate
 
+__version__ = "0.1.0"
+"""The one place that says it; pyproject.toml reads it here."""
+
 _ROOMS = {
     "Archive": "nowcast.archive.archive",
     "Experiment": "nowcast.config",

@@ -15,17 +15,21 @@ from nowcast.clips.surroundings import observed_around
 from nowcast.config import EvaluationConfig
 from nowcast.errors import NowcastError
 from nowcast.evaluation import evaluate, score_table
-from nowcast.experiment_file import read_experiment, shipped_config
+from nowcast.experiment_file import read_experiment
 from nowcast.forecasting import forecast
 from nowcast.ingestion.ingest import ingest
 from nowcast.report import draw_report
 from nowcast.run import Run
+from nowcast.shipped_configs import shipped_config
 from nowcast.synthetic.synthesize import synthesize
 from nowcast.training import train
 from nowcast.visualization import animate
 
 DAYS, FRAMES_PER_DAY, SIZE = 20, 60, 128
 """Synthetic radar of the demo: six hours a day on 137 km × 137 km; seconds to make."""
+
+FEWEST_DAYS = 3
+"""One for each split."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,27 @@ class Demo:
     animation: Path
 
 
-def demo(output: str | Path = "demo", *, seed: int = 0, steps: int | None = None, progress: bool = True) -> Demo:
+def demo(
+    output: str | Path = "demo",
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    days: int = DAYS,
+    size: int = SIZE,
+    progress: bool = True,
+) -> Demo:
     """Do everything once, in `output`; what is there already and finished is not done again.
 
     Args:
         output: folder to make or to go on in.
         seed: of the synthetic radar and the weights.
         steps: pretraining steps, fine-tuning takes a quarter; None takes the shipped experiments' numbers.
+        days: of synthetic radar, at least 3.
+        size: pixels along a side of the frames, at least 32.
         progress: print what is done, with progress bars.
     """
+    if days < FEWEST_DAYS:
+        raise NowcastError(f"{days} days of radar cannot be split into train, valid and test; give at least 3")
     folder, started = Path(output), time.perf_counter()
     changes = {"seed": seed, "data.archive": str(folder / "archive")}
     coarse = {} if steps is None else {"training.steps": steps}
@@ -63,8 +79,8 @@ def demo(output: str | Path = "demo", *, seed: int = 0, steps: int | None = None
         if progress:
             print(f"{time.perf_counter() - started:5.0f} s  {text}", flush=True)
 
-    tell(f"synthesize {DAYS} days of radar")
-    synthesize(folder / "radar", days=DAYS, seed=seed, size=SIZE, frames_per_day=FRAMES_PER_DAY, progress=progress)
+    tell(f"synthesize {days} days of radar")
+    synthesize(folder / "radar", days=days, seed=seed, size=size, frames_per_day=FRAMES_PER_DAY, progress=progress)
     tell("ingest them into an archive")
     ingest("hko7", folder / "radar", folder / "archive", progress=progress)
     tell("pretrain a ConvGRU with MEmeL")

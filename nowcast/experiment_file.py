@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -13,21 +12,22 @@ from pydantic import ValidationError
 
 from nowcast.config import Description, Experiment
 from nowcast.errors import NowcastError
+from nowcast.shipped_configs import experiment_path
 
 
 def read_experiment(path: str | Path, overrides: Mapping[str, Any] | Sequence[str] | None = None) -> Experiment:
     """Read an experiment file.
 
     Args:
-        path: a YAML file; `extends: other.yaml` in it is relative to that file, and what it says replaces what the
-            other says, key by key.
+        path: a YAML file, or the short name of a shipped one (`hko7/convgru-memel`). `extends: other.yaml` in it is
+            relative to that file, and what it says replaces what the other says, key by key.
         overrides: dotted keys and values (`{"training.steps": 100}`) or strings (`["training.steps=100"]`, the
             value read as YAML).
 
     Raises:
         NowcastError: the file is missing, is no YAML, or describes no valid experiment.
     """
-    content = _read_extended(Path(path), ())
+    content = _read_extended(experiment_path(path), ())
     for key, value in parse_overrides(overrides or ()):
         _put(content, key, value)
     return experiment_from(content, str(path))
@@ -47,14 +47,6 @@ def complaints(error: ValidationError, about: type[Description] = Experiment, na
     # A wrong part makes its parent wrong too: only the innermost complaint helps.
     inner = [e for e in errors if not any(_is_inside(other["loc"], e["loc"]) for other in errors)]
     return "; ".join(_say(e, about, name) for e in inner)
-
-
-def shipped_config(name: str) -> Path:
-    """Path of an experiment file that comes with the project, such as `demo.yaml` or `hko7/convgru.yaml`."""
-    for folder in (Path(__file__).resolve().parents[1] / "configs", Path(sys.prefix) / "share/nowcast/configs"):
-        if (folder / name).is_file():
-            return folder / name
-    raise NowcastError(f"{name} is not among the shipped experiment files; reinstall nowcast")
 
 
 def _read_extended(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from radar_tree import Tree
 
 from nowcast.archive import Archive
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,6 +29,18 @@ def shared_data() -> Path:
     if not (folder / "hko7-layout").is_dir():
         pytest.skip(f"no real radar at {folder} (set NOWCAST_SHARED_DATA to a folder that holds hko7-layout/)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a build needs, so that building leaves no trace in the repository."""
+    copy = tmp_path_factory.mktemp("sources")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in ("nowcast", "memel", "pipelines", "configs"):
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "environment.yml", "constraints.txt"):
+        shutil.copy(ROOT / name, copy)
+    return copy
 
 
 @pytest.fixture(scope="session")

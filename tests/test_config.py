@@ -7,7 +7,8 @@ import yaml
 
 from nowcast.config import ConvGRUConfig, ConvLSTMConfig, Experiment, TrainingConfig
 from nowcast.errors import NowcastError
-from nowcast.experiment_file import read_experiment, shipped_config
+from nowcast.experiment_file import read_experiment
+from nowcast.shipped_configs import shipped_config
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 

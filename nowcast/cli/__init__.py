@@ -5,7 +5,17 @@ from __future__ import annotations
 import io
 import sys
 
-from nowcast.cli import animate, demo, evaluate, forecast, info, ingest, synthesize, train  # noqa: F401, I001  # fmt: skip
+from nowcast.cli import (  # noqa: F401
+    animate,
+    configs,
+    demo,
+    evaluate,
+    forecast,
+    info,
+    ingest,
+    synthesize,
+    train,
+)
 from nowcast.cli.app import app
 
 __all__ = ["app", "main"]

@@ -16,11 +16,28 @@ app = typer.Typer(
     name="nowcast",
     help="Precipitation nowcasting from weather radar: ConvGRU encoder-forecasters with MEmeL. All times are UTC.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from nowcast import __version__
+
+        typer.echo(f"nowcast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before a command; the application's own help is the one above."""
+
 
 ArchiveArgument = Annotated[Path, typer.Argument(help="Archive folder made by `nowcast ingest`.", metavar="ARCHIVE")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]

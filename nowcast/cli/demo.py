@@ -18,8 +18,10 @@ def demo(
     ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic radar and of the weights.")] = 0,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Pretraining steps.  [default: from configs/demo.yaml]")
+        int | None, typer.Option(min=1, help="Pretraining steps.  [default: those of `nowcast configs demo`]")
     ] = None,
+    days: Annotated[int, typer.Option(min=3, help="Days of synthetic radar.")] = 20,
+    size: Annotated[int, typer.Option(min=32, help="Pixels along a side of the square frame.")] = 128,
     quiet: Quiet = False,
 ) -> None:
     """Do the whole path on synthetic radar, in minutes.
@@ -28,4 +30,4 @@ def demo(
     """
     from nowcast.demonstration import demo as run
 
-    run(output, seed=seed, steps=steps, progress=not quiet)
+    run(output, seed=seed, steps=steps, days=days, size=size, progress=not quiet)

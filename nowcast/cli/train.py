@@ -13,7 +13,9 @@ from nowcast.cli.app import Quiet, app, plainly
 @app.command()
 @plainly
 def train(
-    config: Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="CONFIG")],
+    config: Annotated[
+        Path, typer.Argument(help="Experiment file (YAML), or a shipped one (see `nowcast configs`).", metavar="CONFIG")
+    ],
     changes: Annotated[list[str] | None, typer.Argument(help="More key=value pairs.", metavar="KEY=VALUE")] = None,
     set_: Annotated[
         list[str] | None,

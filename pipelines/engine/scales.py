@@ -10,7 +10,8 @@ from typing import Any
 
 from nowcast.config import Experiment, MemelConfig
 from nowcast.errors import NowcastError
-from nowcast.experiment_file import experiment_from, read_experiment, shipped_config
+from nowcast.experiment_file import experiment_from, read_experiment
+from nowcast.shipped_configs import shipped_config
 
 SCALES = ("smoke", "cpu", "paper")
 

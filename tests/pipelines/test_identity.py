@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from nowcast.config import ConvGRUConfig, ConvLSTMConfig, Experiment, LevelConfig, MemelConfig, TrainingConfig
-from nowcast.experiment_file import read_experiment, shipped_config
+from nowcast.experiment_file import read_experiment
+from nowcast.shipped_configs import shipped_config
 from pipelines.engine.arms import Arm, make_plan
 from pipelines.engine.identity import identity
 

@@ -6,7 +6,7 @@ import pytest
 
 from nowcast import NowcastError, read_experiment
 from nowcast.config import PAPER_LEVELS, MemelConfig
-from nowcast.experiment_file import shipped_config
+from nowcast.shipped_configs import shipped_config
 from pipelines.engine.scales import DECAYS, SCALES, check_neurons, frame_shape, read_phases
 
 HKO7 = (480, 480)
