@@ -8,17 +8,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+"""Names of runs: they are folders."""
 
 Placement = Literal["candidate", "hidden", "update", "reset", "cell", "input", "forget", "output"]
+
+
+def _has_boolean(value: Any) -> bool:
+    return any(isinstance(part, bool) for part in (value if isinstance(value, list | tuple) else [value]))
+
+
+def _mentions(kind: type, annotation: Any) -> bool:
+    return annotation is kind or any(_mentions(kind, part) for part in get_args(annotation))
 
 
 class Description(BaseModel):
     """A frozen part of an experiment that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_not_a_number(cls, content: Any) -> Any:
+        # YAML reads yes, on and true alike, and Python counts True as 1.
+        wrong = [
+            InitErrorDetails(type=PydanticCustomError("boolean", "input should be no boolean"), loc=(key,), input=value)
+            for key, value in (content.items() if isinstance(content, Mapping) else ())
+            if key in cls.model_fields and _has_boolean(value) and not _mentions(bool, cls.model_fields[key].annotation)
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return content
 
 
 class DataConfig(Description):
@@ -265,7 +290,7 @@ class EvaluationConfig(Description):
 class Experiment(Description):
     """One training run, whole. `start_from` names the run whose weights it begins with (fine-tuning)."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    name: str = Field(pattern=NAME_PATTERN)
     seed: int = Field(0, ge=0, le=2**63 - 1)
     start_from: str | None = None
     start_at: Literal["last", "best"] = "last"

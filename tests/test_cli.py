@@ -94,7 +94,7 @@ def test_synthesize_other_pixels_intervals_and_climates(tmp_path: Path) -> None:
             ("train", TOY, "--set", "training.step=3"),
             "training.step is not a key of an experiment; did you mean",
         ),
-        (("train", TOY, "--set", "training.steps=-3"), "training.steps is -3, expected greater than or equal to 1"),
+        (("train", TOY, "--set", "training.steps=-3"), "training.steps is -3, expected a whole number of at least 1"),
         (("train", TOY, "--set", "oops"), "--set oops is not of the form key=value"),
         (("train", "nothing.yaml"), "nothing.yaml does not exist; expected an experiment file"),
         (("train", TOY, "--archive", "{tmp}"), "(no archive.json in it); make one with: nowcast ingest"),
@@ -176,7 +176,7 @@ assert not {{"torch", "xarray", "cv2", "matplotlib"}} & set(sys.modules)
 
 
 def test_every_command_explains_itself() -> None:
-    commands = ("synthesize", "ingest", "train", "evaluate", "forecast", "animate", "demo", "info")
+    commands = ("synthesize", "ingest", "train", "evaluate", "forecast", "animate", "demo", "info", "configs")
     overview = nowcast("--help").output
     for command in commands:
         assert command in overview

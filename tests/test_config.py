@@ -8,9 +8,10 @@ import yaml
 from nowcast.config import ConvGRUConfig, ConvLSTMConfig, Experiment, TrainingConfig
 from nowcast.errors import NowcastError
 from nowcast.experiment_file import read_experiment
-from nowcast.shipped_configs import shipped_config
+from nowcast.shipped_configs import shipped_config, shipped_configs
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+CONFIGS_FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(CONFIGS_FOLDER.rglob("*.yaml"))
 
 
 def write(folder: Path, text: str, name: str = "experiment.yaml") -> Path:
@@ -77,12 +78,15 @@ def test_overrides_are_yaml_values(tmp_path: Path) -> None:
             "name: x\nmodel: {memel: {strenth: 3}}",
             "model.memel.strenth is not a key of an experiment; did you mean strength?",
         ),
-        ("name: x\ntraining: {batch_size: 0}", "training.batch_size is 0, expected greater than or equal to 1"),
-        ("name: x\ntraining: {precision: fp8}", "training.precision is 'fp8', expected 'fp32' or 'bf16'"),
+        ("name: x\ntraining: {batch_size: 0}", "training.batch_size is 0, expected a whole number from 1 to 65536"),
+        ("name: x\ntraining: {precision: fp8}", "training.precision is 'fp8', expected fp32 or bf16"),
         ("name: x\ndata: {rows: [9, 3]}", "data.rows: [9, 3] is no span of pixels"),
-        ("name: x\nmodel: {memel: {placement: [hiden]}}", "model.memel.placement.0 is 'hiden', expected 'candidate',"),
-        ("name: x\nmodel: {network: unet}", "model.network is 'unet', expected 'convgru' or 'convlstm'"),
-        ("name: x\nmodel: 3", "model is 3, expected a valid dictionary"),
+        (
+            "name: x\nmodel: {memel: {placement: [hiden]}}",
+            "model.memel.placement.0 is 'hiden', expected candidate, hidden",
+        ),
+        ("name: x\nmodel: {network: unet}", "model.network is 'unet', expected convgru or convlstm"),
+        ("name: x\nmodel: 3", "model is 3, expected keys and values (network, levels"),
         ("name: x\nmodel: {peephole: true}", "model.peephole is not a key of an experiment; known here: network"),
         (
             "name: x\nmodel: {network: convlstm, peepholes: true}",
@@ -100,12 +104,24 @@ def test_overrides_are_yaml_values(tmp_path: Path) -> None:
         ("name: x\ndata: {observed: 2, forecast: 2, max_missing: 4}", "data.max_missing 4 allows a clip"),
         ("name: x\nstart_at: best", "start_at is best but start_from names no run"),
         ("name: x\nmodel: {levels: []}", "model.levels"),
-        ("seed: 1", "name is missing"),
-        ("name: ../x", "name is '../x'"),
+        ("seed: 1", "name is missing, expected a name of letters, digits"),
+        ("name: ../x", "name is '../x', expected a name of letters, digits"),
+        ("name: off", "name is false, expected a name of letters, digits"),
+        ("name: x\nseed: yes", "seed is true, expected a whole number from 0"),
+        ("name: x\ndata: {rows: [true, 9]}", "data.rows is [true, 9], expected a list of 2: a whole number each"),
+        ("name: x\ndata: {rows: [9]}", "data.rows.1 is missing, expected a whole number"),
+        ("name: x\ndata: [1, 2]", "data is [1, 2], expected keys and values (archive, observed"),
+        ("name: x\ndata:", "data is null, expected keys and values (archive, observed"),
+        ("name: x\nmodel: {memel: {placement: hidden}}", "model.memel.placement is 'hidden', expected a list, each"),
+        ("name: x\nmodel: {levels: 3}", "model.levels is 3, expected a list, each of it keys and values (features"),
+        ("name: x\nmodel: {levels: [{}]}", "model.levels.0.kernel is missing, expected a whole number of at least 1"),
+        ("name: x\ntraining: {learning_rate: fast}", "training.learning_rate is 'fast', expected a number above 0"),
+        ("name: x\nseed: 1\nseed: 2", "the key seed stands twice, in lines 2 and 3"),
+        ("name: x\ntraining: {steps: 1, steps: 2}", "the key steps stands twice"),
         ("", "holds nothing"),
         ("- 1", "holds list"),
         ("name: [", "is not valid YAML"),
-        ("extends: nothing.yaml\nname: x", "nothing.yaml does not exist"),
+        ("extends: nothing.yaml\nname: x", "nothing.yaml, which does not exist"),
         ("extends: experiment.yaml\nname: x", "extends itself"),
     ],
 )
@@ -129,6 +145,51 @@ def test_mistakes_are_told(tmp_path: Path, text: str, complaint: str) -> None:
 def test_impossible_levels_are_refused(tmp_path: Path, level: str) -> None:
     with pytest.raises(NowcastError, match=r"model\.levels\.0"):
         read_experiment(write(tmp_path, f"name: x\nmodel: {{levels: [{level}]}}"))
+
+
+def test_a_missing_parent_is_named_with_its_child(tmp_path: Path) -> None:
+    write(tmp_path, "extends: lost.yaml", "middle.yaml")
+    with pytest.raises(NowcastError, match=r"middle\.yaml extends .*lost\.yaml, which does not exist"):
+        read_experiment(write(tmp_path, "extends: middle.yaml\nname: x"))
+
+
+def test_members_of_lists_can_be_changed(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: x\nmodel: {memel: {placement: [hidden, candidate]}}")
+    changed = read_experiment(path, ["model.levels.1.hidden=7", "model.memel.placement.0=update"])
+    assert [level.hidden for level in changed.model.levels] == [64, 7, 192]
+    assert changed.model.memel is not None and changed.model.memel.placement == ("update", "candidate")
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "complaint"),
+    [
+        ("name: x", "model.levels.3.hidden=7", "it leads into a list, where 3 is not a place; expected 0 to 2"),
+        ("name: x", "model.levels.one.hidden=7", "model.levels is {"),
+        ("name: x\nmodel: {levels: [{}]}", "model.levels.one.hidden=7", "where one is not a place"),
+        ("name: x\ndata: [1, 2]", "data.archive=here", "data.archive cannot be set"),
+        ("name: x\nseed: 3", "seed.a=here", "seed.a cannot be set: seed is 3, expected keys and values"),
+        ("name: x", "training.steps={a: 1, a: 2}", "is not a YAML value"),
+    ],
+)
+def test_overrides_that_lead_nowhere_are_told(tmp_path: Path, text: str, override: str, complaint: str) -> None:
+    with pytest.raises(NowcastError) as error:
+        read_experiment(write(tmp_path, text), [override])
+    assert complaint in str(error.value)
+
+
+def test_a_shipped_experiment_is_read_by_its_short_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_experiment("hko7/convgru-memel") == read_experiment(shipped_config("hko7/convgru-memel.yaml"))
+    monkeypatch.chdir(tmp_path)
+    assert read_experiment("demo").name == "pretrained"
+    write(tmp_path, "name: mine", "demo")  # a file of that name comes first
+    assert read_experiment("demo").name == "mine"
+    with pytest.raises(NowcastError, match="did you mean hko7/convgru-memel?"):
+        shipped_config("hko7/convgru-mamel")
+
+
+def test_every_shipped_experiment_says_what_it_is() -> None:
+    assert set(shipped_configs()) == {str(path.relative_to(CONFIGS_FOLDER).with_suffix("")) for path in CONFIGS}
+    assert all(10 < len(meaning) < 130 for meaning in shipped_configs().values()), shipped_configs()
 
 
 @pytest.mark.parametrize("text", ["training.steps", "=3"])

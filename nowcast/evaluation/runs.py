@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from nowcast.archive import Archive
 from nowcast.clips.split_windows import windows_of
+from nowcast.complaints import complaints
 from nowcast.config import DataConfig, EvaluationConfig
 from nowcast.errors import NowcastError
 from nowcast.evaluation.cases import case_fields, choose_cases
@@ -19,7 +20,6 @@ from nowcast.evaluation.comparison import FAMILIES
 from nowcast.evaluation.files import make_writable, write_cases, write_scores
 from nowcast.evaluation.online import OnlineModel
 from nowcast.evaluation.score import score_forecasters
-from nowcast.experiment_file import complaints
 from nowcast.forecaster import Forecaster
 from nowcast.losses import BalancedLoss
 from nowcast.models import ModelForecaster, load_model
@@ -175,7 +175,7 @@ def _agreed(runs: Mapping[str, Run], given: Mapping[str, Any]) -> DataConfig:
     try:
         return DataConfig(**base)
     except ValidationError as error:
-        raise NowcastError(f"these windows are not possible: {complaints(error)}") from None
+        raise NowcastError(f"these windows are not possible: {complaints(error, DataConfig)}") from None
 
 
 def _two_that_differ(said: Mapping[str, Any]) -> tuple[tuple[str, Any], tuple[str, Any]]:
@@ -191,7 +191,7 @@ def _window_rules(
     try:
         return EvaluationConfig(**{**base.model_dump(), **{k: v for k, v in given.items() if v is not None}})
     except ValidationError as error:
-        raise NowcastError(f"these windows are not possible: {complaints(error)}") from None
+        raise NowcastError(f"these windows are not possible: {complaints(error, EvaluationConfig)}") from None
 
 
 def _archive(archive: str | Path | Archive | None, runs: Mapping[str, Run]) -> Archive:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from nowcast.complaints import complaints
 from nowcast.config import Description
 from nowcast.errors import NowcastError
-from nowcast.experiment_file import complaints
 from nowcast.radar.times import parse_days
 from nowcast.readers.source import Rain, SourceOptions
+from nowcast.strict_yaml import load_yaml
 from nowcast.units import ZRRelation
 
 DESCRIPTION = "radar.yaml"
@@ -127,11 +127,11 @@ class ImagesDescription(RadarDescription):
 def read_description(path: Path, kind: type[T], name: str) -> T:
     """A radar.yaml as a description of `kind`; NowcastError with one sentence where it is not. `name`: of what."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise NowcastError(f"{path} cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise NowcastError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise NowcastError(f"{path} is not valid YAML: {error}") from None
     try:
         return kind.model_validate({} if content is None else content)
     except ValidationError as error:

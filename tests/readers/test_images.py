@@ -181,11 +181,11 @@ def test_the_latest_and_recognition(folder: Path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"time": None}, "radar.yaml: time is missing; every description of images needs it"),
+        ({"time": None}, "radar.yaml: time is missing, expected text"),
         ({"interval": None}, "interval is missing; give the minutes from frame to frame"),
-        ({"unit": "mm"}, "unit is 'mm', expected 'dBZ' or 'mm/h'"),
+        ({"unit": "mm"}, "unit is 'mm', expected dBZ or mm/h"),
         ({"liner": {"slope": 1}}, "liner is not a key of a description of images; did you mean linear?"),
-        ({"linear": {"slop": 1}}, "linear.slope is missing; .*linear.slop is not a key"),
+        ({"linear": {"slop": 1}}, "linear.slope is missing, expected a number; .*linear.slop is not a key"),
         (
             {"linear": None},
             "neither linear nor table is given; give one of them, to say what a grey level means in dBZ",
@@ -197,8 +197,8 @@ def test_the_latest_and_recognition(folder: Path):
         ({"pixel": None}, "states neither pixel .meters. nor bounds; add one of them"),
         ({"bounds": [1, 2, 3, 4]}, "bounds are given beside center or pixel"),
         ({"center": None, "pixel": None, "bounds": [3, 2, 1, 4]}, "the bounds 3 2 1 4 are not west < east"),
-        ({"pixel": -1}, "pixel is -1, expected greater than 0"),
-        ({"center": [131, 21]}, "center.0 is 131, expected less than or equal to 90"),
+        ({"pixel": -1}, "pixel is -1, expected a number above 0"),
+        ({"center": [131, 21]}, "center.0 is 131, expected a number from -90 to 90"),
         ({"crs": "Mars"}, "'Mars' is not a coordinate reference system"),
         ({"time": "radar_%d%m.png"}, "which tells no year, day and hour; for example radar_%Y"),
         ({"time": "radar_%Q.png"}, "has %Q which is none of %Y, %y"),
