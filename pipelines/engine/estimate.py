@@ -106,8 +106,8 @@ def _windows(study: Study, experiment: Experiment, split: str) -> int:
 
 def _kind(experiment: Experiment) -> str:
     """Runs of one kind take one time a step."""
-    memel = experiment.model.memel
-    pieces = (experiment.model.levels, None if memel is None else (len(memel.placement), memel.neuron),
+    memel, plain = experiment.model.memel, experiment.model.model_copy(update={"memel": None})
+    pieces = (plain, None if memel is None else (len(memel.placement), memel.neuron),
               experiment.data.rows, experiment.data.columns, experiment.data.observed, experiment.data.forecast,
               experiment.training.batch_size, experiment.training.precision, experiment.training.device)  # fmt: skip
     return repr(pieces)
