@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from nowcast import NowcastError
 from nowcast.atomic_files import WRITER_LOCK, only_writer
-from nowcast.locks import locked
+from nowcast.locks import SILENT_SECONDS, locked
 
 HOLD = """
 import sys, time
@@ -56,16 +57,29 @@ def test_a_killed_writer_blocks_nobody(holder: subprocess.Popen, tmp_path: Path)
     assert lock.read_text() == ""
 
 
-def test_a_writer_on_another_host_is_respected_even_without_a_lock(tmp_path: Path) -> None:
+def test_a_writer_on_another_host_is_respected_while_it_gives_signs_of_life(tmp_path: Path) -> None:
     lock = tmp_path / WRITER_LOCK
     lock.write_text(json.dumps({"host": "node17", "process": 4711}))
-    with pytest.raises(NowcastError, match=f"process 4711 on node17 is writing .*, or remove {lock} if that process"):
+    with pytest.raises(NowcastError, match="process 4711 on node17 is writing .* dead after 5 silent minutes"):
         with only_writer(tmp_path):
             pytest.fail("two writers")
     assert json.loads(lock.read_text())["host"] == "node17"
-    lock.unlink()
+    long_ago = lock.stat().st_mtime - SILENT_SECONDS - 1
+    os.utime(lock, (long_ago, long_ago))
     with only_writer(tmp_path):
-        pass
+        assert json.loads(lock.read_text())["process"] == os.getpid()
+    assert [path.name for path in tmp_path.iterdir()] == [WRITER_LOCK]
+
+
+def test_a_holder_touches_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nowcast.locks.TOUCH_SECONDS", 0.01)
+    with only_writer(tmp_path):
+        os.utime(tmp_path / WRITER_LOCK, (0, 0))
+        deadline = time.monotonic() + 10
+        while (tmp_path / WRITER_LOCK).stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert (tmp_path / WRITER_LOCK).stat().st_mtime > 0
+    assert all(thread.name != "lock" for thread in threading.enumerate())
 
 
 def test_a_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
