@@ -16,6 +16,13 @@ from nowcast.units import HKO7_SCALE, HKO7_ZR
 RAIN_RATE = {"standard_name": "rainfall_rate", "units": "mm h-1"}
 """What every rain rate says of itself (CF standard name; mm/h)."""
 
+FRAME_MADE: dict[str, Any] = {
+    "long_name": "what the frame before the issue time is",
+    "flag_values": np.array([0, 1, 2], np.int8),
+    "flag_meanings": "observed made_from_its_neighbors missing",
+}
+"""What `observed_frame_made` says of itself."""
+
 
 def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = False) -> Path:
     """Write one nowcast as CF-1.10 netCDF: `rainfall_rate(lead_time, y, x)` and its times and grid.
@@ -64,6 +71,8 @@ def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = F
         decibels = HKO7_ZR.reflectivity(one["rain_rate"].values).clip(HKO7_SCALE.minimum, HKO7_SCALE.maximum)
         attrs = {"standard_name": "equivalent_reflectivity_factor", "units": "dBZ", **grid}
         file["reflectivity"] = (("lead_time", "y", "x"), decibels.astype(np.float32), attrs)
+    if "observed_frame_made" in one:
+        file["observed_frame_made"] = ("observed_time", one["observed_frame_made"].values.astype(np.int8), FRAME_MADE)
     if mapping:
         file[mapping] = nowcast[mapping]
     fields = ("rainfall_rate", "observed_rainfall_rate", "reflectivity")
@@ -109,6 +118,8 @@ def read_forecast(path: str | Path) -> xr.Dataset:
         },
         attrs=file.attrs,
     )
+    if "observed_frame_made" in file:
+        nowcast["observed_frame_made"] = ("observed_time", file["observed_frame_made"].values, dict(FRAME_MADE))
     mapping = file["rainfall_rate"].attrs.get("grid_mapping") or file["rainfall_rate"].encoding.get("grid_mapping")
     if mapping in file.variables:
         nowcast[mapping] = file[mapping].reset_coords(drop=True)

@@ -80,7 +80,12 @@ def test_an_issue_time_sees_no_later_frame(run: Run, small_archive: Path, tmp_pa
     whole = forecast(run, archive, at=str(at))
     past = Nowcaster.from_run(run)(archive.dataset(archive.times[18:21]))
     np.testing.assert_array_equal(whole["rain_rate"].values, past["rain_rate"].values)
-    longer = forecast(run.path, small_archive, tmp_path / "f.nc", at=f"{at}Z", lead_steps=9)
+    with pytest.raises(NowcastError, match="9 lead steps, the run toy was trained for 4; .*--beyond-training"):
+        forecast(run.path, small_archive, at=at, lead_steps=9)
+    assert "caution" not in whole.attrs
+    longer = forecast(run.path, small_archive, tmp_path / "f.nc", at=f"{at}Z", lead_steps=9, beyond_training=True)
+    caution = "beyond training: 9 lead steps, the run toy was trained for 4"
+    assert longer.attrs["caution"] == read_forecast(tmp_path / "f.nc").attrs["caution"] == caution
     assert longer.sizes["lead_time"] == 9
     np.testing.assert_allclose(longer["rain_rate"].values[:, :4], whole["rain_rate"].values, rtol=1e-5, atol=1e-6)
 
@@ -88,7 +93,16 @@ def test_an_issue_time_sees_no_later_frame(run: Run, small_archive: Path, tmp_pa
 def test_round_trip_through_a_cf_file(run: Run, small_archive: Path, tmp_path: Path) -> None:
     nowcast = forecast(run, small_archive, tmp_path / "f.nc")
     again = read_forecast(tmp_path / "f.nc")
-    for name in ("rain_rate", "observed_rain_rate", "static_mask", "lead_time", "valid_time", "issue_time", "x", "y"):
+    names = (
+        "rain_rate",
+        "observed_rain_rate",
+        "observed_frame_made",
+        "static_mask",
+        "lead_time",
+        "valid_time",
+        "issue_time",
+    )
+    for name in (*names, "x", "y"):
         np.testing.assert_array_equal(again[name].values, nowcast[name].values, err_msg=name)
     with netCDF4.Dataset(tmp_path / "f.nc") as file:  # what a tool that knows nothing of us sees
         rate = file["rainfall_rate"]

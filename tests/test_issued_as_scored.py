@@ -41,6 +41,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 def run(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> Run:
     toy = Path(__file__).parent / "toy.yaml"
     changes = {"data.archive": str(archive.path), "training.steps": 60, "data.observed": OBSERVED}
+    changes |= {"data.bridge": 2, "training.drop_frames": 0.2}
     changes |= {"training.learning_rate": 5e-3, "training.validate_every": 60}
     return train(read_experiment(toy, changes), tmp_path_factory.mktemp("runs"), progress=False)
 
@@ -62,7 +63,7 @@ def scored(archive: Archive, forecaster: Forecaster, masks: str) -> dict[np.date
 def test_the_nowcast_is_the_window_of_the_evaluation(archive: Archive, run: Run, name: str, masks: str) -> None:
     if name in ("sprog", "steps"):
         pytest.importorskip("pysteps")
-    forecaster = ModelForecaster(load_model(run)) if name == "run" else baseline(name)
+    forecaster = ModelForecaster(load_model(run), bridge=2) if name == "run" else baseline(name)
     windows = scored(archive, forecaster, masks)
     assert np.nanmax([np.nanmax(field) for field in windows.values()]) > 0.1, "a forecaster of rain"
     gaps = 0
@@ -71,6 +72,9 @@ def test_the_nowcast_is_the_window_of_the_evaluation(archive: Archive, run: Run,
             continue
         issued = forecast(run if name == "run" else name, archive, at=issue_time, lead_steps=LEAD_STEPS, masks=masks)
         gaps += issued.attrs["observed_frames_missing"] > 0
+        assert issued.attrs["observed_frames_bridged"] == (
+            issued.attrs["observed_frames_missing"] if name == "run" else 0
+        )
         np.testing.assert_array_equal(issued["rain_rate"].values[0], expected.astype(np.float32))
         outside = ~issued["static_mask"].values
         assert np.isnan(expected[:, outside]).all() and outside.any(), "nothing is told of where the radar never looks"

@@ -1,0 +1,73 @@
+"""What a network was trained for, and what to say where it is asked for something else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from nowcast.config import NetworkConfig
+from nowcast.errors import NowcastError
+
+PIXEL_TOLERANCE = 0.02
+"""Pixel sizes closer than this share count as the same."""
+
+
+@dataclass(frozen=True)
+class TrainedFor:
+    """The limits of a forecaster; None = it has none.
+
+    Attributes:
+        name: what to call it in a sentence.
+        interval: frame interval, timedelta64: motion is learned in pixels per frame.
+        lead_steps: frames it was trained to forecast.
+        reach: shortest side in pixels of a frame that it can forecast, see `reach_of`.
+        pixel: edge of a pixel in the unit of the grid, metres as a rule.
+    """
+
+    name: str = "the model"
+    interval: np.timedelta64 | None = None
+    lead_steps: int | None = None
+    reach: int | None = None
+    pixel: float | None = None
+
+    def refuse_interval(self, interval: np.timedelta64) -> None:
+        """NowcastError where frames are another interval apart."""
+        if self.interval is not None and interval != self.interval:
+            given, trained = (np.timedelta64(i, "s").astype(int) / 60 for i in (interval, self.interval))
+            raise NowcastError(
+                f"the observed frames are {given:g} min apart, {self.name} was trained on frames {trained:g} min "
+                "apart; use such an archive"
+            )
+
+    def cautions(
+        self, lead_steps: int, shape: tuple[int, int], pixel: float | None, beyond_training: bool = False
+    ) -> list[str]:
+        """What whoever reads the forecast must know; empty where the forecaster does what it was trained for.
+
+        Args:
+            lead_steps: frames to forecast.
+            shape: (H, W) of the frames.
+            pixel: edge of a pixel; None where it is not known.
+            beyond_training: forecast more frames, or smaller ones, than trained; NowcastError without.
+        """
+        found = []
+        if self.lead_steps is not None and lead_steps > self.lead_steps:
+            found.append(f"{lead_steps} lead steps, {self.name} was trained for {self.lead_steps}")
+        if self.reach is not None and min(shape) < self.reach:
+            found.append(f"frames of {shape[0]}×{shape[1]}, smaller than the reach of {self.name}, {self.reach} pixels")
+        if found and not beyond_training:
+            raise NowcastError(f"{found[0]}; ask for what it was trained for, or give --beyond-training")
+        found = [f"beyond training: {words}" for words in found]
+        if self.pixel and pixel and abs(pixel - self.pixel) > PIXEL_TOLERANCE * self.pixel:
+            found.append(f"pixels of {pixel:g} m, {self.name} was trained on pixels of {self.pixel:g} m")
+        return found
+
+
+def reach_of(network: NetworkConfig) -> int:
+    """Pixels that one step of the deepest cell looks over: total stride × its state kernel.
+
+    On frames with a shorter side it sees mostly what was padded around them, which it never met in training.
+    """
+    return prod(level.stride for level in network.levels) * network.levels[-1].state_kernel
