@@ -26,8 +26,6 @@ def run_or_name(item: str | Path | Run) -> Run | str:
         return str(item)
     if not Path(item).exists():
         close = difflib.get_close_matches(str(item), NAMES, n=1)
-        advice = f"did you mean {close[0]}?" if close else "give one of these, or the folder of a run"
-        raise NowcastError(
-            f"{item} does not exist, and is neither a run directory nor a baseline ({', '.join(NAMES)}); {advice}"
-        )
+        advice = f"; did you mean {close[0]}?" if close else ""
+        raise NowcastError(f"{item} is neither a run directory nor a baseline ({', '.join(NAMES)}){advice}")
     return Run.open(item)

@@ -63,7 +63,7 @@ def scored(archive: Archive, forecaster: Forecaster, masks: str) -> dict[np.date
 def test_the_nowcast_is_the_window_of_the_evaluation(archive: Archive, run: Run, name: str, masks: str) -> None:
     if name in ("sprog", "steps"):
         pytest.importorskip("pysteps")
-    forecaster = ModelForecaster(load_model(run), bridge=2) if name == "run" else baseline(name)
+    forecaster = ModelForecaster(load_model(run), bridge=2) if name == "run" else baseline(name, archive)
     windows = scored(archive, forecaster, masks)
     assert np.nanmax([np.nanmax(field) for field in windows.values()]) > 0.1, "a forecaster of rain"
     gaps = 0

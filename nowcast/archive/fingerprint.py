@@ -35,7 +35,7 @@ class ArchiveFacts:
     Attributes:
         interval_seconds: frame interval.
         shape: (H, W) of the frames.
-        pixel: distance between pixel centers, in the unit of the grid (metres, unless the grid is in degrees).
+        pixel: edge of a pixel in metres; None where the grid is in degrees, or one pixel wide.
         static_mask: first digits of the SHA-256 of the static mask.
         splits: split that training reads → "N frames, digits", the digits of the SHA-256 of its frame times.
     """
@@ -53,7 +53,7 @@ class ArchiveFacts:
         return cls(
             interval_seconds(archive.interval),
             archive.shape,
-            round(float(abs(archive.x[1] - archive.x[0])), 3) if len(archive.x) > 1 else None,
+            pixel_metres(archive),
             _digits(np.packbits(archive.static_mask)),
             {name: f"{len(times)} frames, {_digits(times.astype('int64'))}" for name, times in splits.items()},
         )
@@ -72,7 +72,7 @@ class ArchiveFacts:
         for name, found, wanted in (
             ("frames", f"{other.interval_seconds / 60:g} min apart", f"{self.interval_seconds / 60:g} min apart"),
             ("frames of", "×".join(map(str, other.shape)), "×".join(map(str, self.shape))),
-            ("pixels of", other.pixel, self.pixel),
+            ("pixels of", f"{other.pixel} m", f"{self.pixel} m"),
             ("another static mask", other.static_mask, self.static_mask),
         ):
             if found != wanted:
@@ -83,6 +83,13 @@ class ArchiveFacts:
                 there, here = (facts.split(", ")[0] for facts in (found, wanted))
                 return f"another {split} split ({there}" + (f" instead of {here})" if there != here else ")")
         return None
+
+
+def pixel_metres(archive: Archive) -> float | None:
+    """Edge of a pixel in metres, to a millimetre; None where the grid is in degrees, or one pixel wide."""
+    if archive.metadata.grid.geographic or len(archive.x) < 2:
+        return None
+    return round(float(abs(archive.x[1] - archive.x[0])), 3)
 
 
 def _digits(values: np.ndarray) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from nowcast.cli.app import Quiet, app, plainly
 from nowcast.errors import NowcastError
+from nowcast.forecaster_names import NAMES, run_or_name
 
 
 @app.command()
@@ -16,7 +17,7 @@ from nowcast.errors import NowcastError
 def evaluate(
     forecasters: Annotated[
         list[str],
-        typer.Argument(help="Run directories and baselines (persistence, extrapolation, sprog, steps).", metavar="RUN"),
+        typer.Argument(help=f"Run directories and baselines ({', '.join(NAMES)}).", metavar="RUN"),
     ],
     split: Annotated[str, typer.Option(help="Split whose windows are forecast: test, valid or train.")] = "test",
     archive: Annotated[Path | None, typer.Option(help="Archive to evaluate on.  [default: the run's own]")] = None,
@@ -57,6 +58,9 @@ def evaluate(
     unknown: Annotated[
         str, typer.Option(help="Pixels some forecaster cannot know: persistence (filled), or common (scored for none).")
     ] = "persistence",
+    beyond_training: Annotated[
+        bool, typer.Option("--beyond-training", help="Forecast more or smaller frames than a run was trained for.")
+    ] = False,
     plots: Annotated[bool, typer.Option(help="Draw scores against lead time and a gallery of cases.")] = True,
     quiet: Quiet = False,
 ) -> None:
@@ -64,6 +68,9 @@ def evaluate(
 
     Persistence always stands beside them, on the same windows.
     """
+    for name in forecasters:
+        run_or_name(name)  # before torch is loaded: a typo is told at once
+
     from nowcast.archive import Archive
     from nowcast.evaluation import evaluate as run
     from nowcast.evaluation import score_table
@@ -96,9 +103,12 @@ def evaluate(
         score_rows=score_rows,
         score_columns=score_columns,
         unknown=unknown,
+        beyond_training=beyond_training,
         progress=not quiet,
         **{name: value for name, value in options.items() if value},
     )
+    if "caution" in found.attrs:
+        typer.echo(f"nowcast: {found.attrs['caution']}", err=True)
     typer.echo(score_table(found))
     folder = output if output is not None else next(Path(name) for name in forecasters if Path(name).is_dir())
     if plots:

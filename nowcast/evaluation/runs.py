@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import xarray as xr
 from pydantic import ValidationError
 
 from nowcast.archive import Archive
+from nowcast.archive.fingerprint import pixel_metres
+from nowcast.archive.of_run import archive_of
 from nowcast.clips.split_windows import windows_of
 from nowcast.complaints import complaints
 from nowcast.config import DataConfig, EvaluationConfig
@@ -21,9 +23,9 @@ from nowcast.evaluation.files import make_writable, write_cases, write_scores
 from nowcast.evaluation.online import OnlineModel
 from nowcast.evaluation.score import score_forecasters
 from nowcast.forecaster import Forecaster
+from nowcast.forecaster_names import NAMES, run_or_name
 from nowcast.losses import BalancedLoss
-from nowcast.models import ModelForecaster, load_model
-from nowcast.models.baselines import BASELINES, baseline
+from nowcast.models import ModelForecaster, TrainedFor, named
 from nowcast.run import Run
 from nowcast.units import THRESHOLDS
 
@@ -64,6 +66,7 @@ def evaluate(
     adaptation: Adaptation | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    beyond_training: bool = False,
     cases: bool = True,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -91,6 +94,7 @@ def evaluate(
         adaptation: of runs, in the online protocol.
         batch_size: windows at a time; changes nothing but speed and memory.
         device: for the networks, "auto" takes a GPU when there is one.
+        beyond_training: forecast more frames, or smaller ones, than a run was trained for; the scores say so.
         cases: keep the fields of the heaviest, best, median and worst window in `cases.nc`.
         progress: show a progress bar.
 
@@ -105,21 +109,28 @@ def evaluate(
     data = _agreed(runs, {"observed": observed, "forecast": forecast, "rows": rows, "columns": columns, "masks": masks})
     rules = _window_rules(runs, stride, max_missing, batch_size)
     source = _archive(archive, runs)
-    windows = windows_of(source, split, data, rules)
-    everyone = {
-        name: _network(entry, checkpoint, device, protocol, adaptation or Adaptation())
-        if isinstance(entry, Run)
-        else baseline(entry, source)
-        if isinstance(entry, str)
-        else entry
+    found = {
+        name: named(entry, source, checkpoint=checkpoint, device=device)
         for name, entry in entries.items()
+        if isinstance(entry, str | Run)
     }
+    cautions = _cautions(
+        [made.trained_for for made in found.values()], source, data, beyond_training
+    )  # before gigabytes are read
+    windows = windows_of(source, split, data, rules)
+    everyone: dict[str, Forecaster] = {
+        name: found[name].forecaster if isinstance(entry, str | Run) else entry for name, entry in entries.items()
+    }
+    if protocol == "online":
+        everyone |= {name: _online(run, everyone[name], adaptation or Adaptation()) for name, run in runs.items()}
     scores = score_forecasters(
         everyone, windows, protocol=protocol, thresholds=thresholds, families=families, unknown=unknown,
         score_rows=score_rows, score_columns=score_columns, batch_size=rules.batch_size, progress=progress,
     )  # fmt: skip
     scores.attrs.update(archive=source.path.name, split=split, masks=data.masks, stride=rules.stride,
                         max_missing=rules.max_missing)  # fmt: skip
+    if cautions:
+        scores.attrs["caution"] = "; ".join(cautions)
     if folder is not None:
         write_scores(scores, folder)
         chosen = choose_cases(scores) if cases else {}
@@ -143,20 +154,14 @@ def _entries(
             name = str(item)
             if isinstance(entry, Run):
                 name = entry.experiment.name
-                name = name if names.count(name) == 1 and name not in BASELINES else str(entry.path)
+                name = name if names.count(name) == 1 and name not in NAMES else str(entry.path)
             entries[name] = entry
     entries.setdefault(REFERENCE, REFERENCE)
     return entries
 
 
 def _resolved(item: Named | Forecaster) -> Run | str | Forecaster:
-    if isinstance(item, str | Path):
-        if str(item) in BASELINES:
-            return str(item)
-        if not Path(item).is_dir():
-            raise NowcastError(f"{item} is neither a run directory nor a baseline ({', '.join(BASELINES)})")
-        return Run.open(item)
-    return item
+    return run_or_name(item) if isinstance(item, str | Path | Run) else item
 
 
 def _agreed(runs: Mapping[str, Run], given: Mapping[str, Any]) -> DataConfig:
@@ -198,17 +203,32 @@ def _archive(archive: str | Path | Archive | None, runs: Mapping[str, Run]) -> A
     if isinstance(archive, Archive):
         return archive
     if archive is None:
-        named = [run.experiment.data.archive for run in runs.values() if run.experiment.data.archive is not None]
-        if not named:
+        run = next((run for run in runs.values() if run.experiment.data.archive is not None), None)
+        if run is None:
             raise NowcastError("no archive to evaluate on; give --archive ARCHIVE")
-        archive = named[0]
+        return archive_of(run)
     return Archive.open(archive)
 
 
-def _network(run: Run, checkpoint: str, device: str, protocol: str, adaptation: Adaptation) -> Forecaster:
-    model, training = load_model(run, checkpoint), run.experiment.training
-    if protocol == "online" and adaptation.steps:
-        loss = BalancedLoss(training.loss_weight)
-        return OnlineModel(model, loss, adaptation.learning_rate, adaptation.steps, training.clip_value, device,
-                           training.precision, run.experiment.data.bridge)  # fmt: skip
-    return ModelForecaster(model, device, training.precision, run.experiment.data.bridge)
+def _cautions(limits: Iterable[TrainedFor], archive: Archive, data: DataConfig, beyond_training: bool) -> list[str]:
+    """What readers of the scores must know; NowcastError where a run was not trained for these windows."""
+    height, width = (_length(span, size) for span, size in zip((data.rows, data.columns), archive.shape, strict=True))
+    cautions = []
+    for trained_for in limits:
+        trained_for.refuse_interval(archive.interval)
+        cautions += trained_for.cautions(data.forecast, (height, width), pixel_metres(archive), beyond_training)
+    return cautions
+
+
+def _length(span: Span | None, size: int) -> int:
+    return size if span is None else span[1] - span[0]
+
+
+def _online(run: Run, forecaster: Forecaster, adaptation: Adaptation) -> Forecaster:
+    """The network of a run that goes on learning, as it was where it takes no steps."""
+    if not adaptation.steps or not isinstance(forecaster, ModelForecaster):
+        return forecaster
+    training = run.experiment.training
+    loss = BalancedLoss(training.loss_weight)
+    return OnlineModel(forecaster.model, loss, adaptation.learning_rate, adaptation.steps, training.clip_value,
+                       str(forecaster.device), training.precision, forecaster.bridge)  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from nowcast.archive import Archive
 from nowcast.archive.fingerprint import ArchiveFacts
 from nowcast.archive.of_run import archive_of, facts_of
-from nowcast.atomic_files import only_writer
+from nowcast.atomic_files import WRITER_LOCK, only_writer
 from nowcast.config import Experiment
 from nowcast.errors import NowcastError
 from nowcast.models import load_checkpoint
@@ -101,13 +101,14 @@ def begin(experiment: Experiment, archive: Archive, runs: Path, resume: bool) ->
 @contextmanager
 def claimed(beginning: Beginning) -> Iterator[None]:
     """Hold the run directory against other processes; a new one that came to nothing is removed again."""
-    run = beginning.run
-    with only_writer(run.path):
-        try:
+    path = beginning.run.path
+    try:
+        with only_writer(path):
             yield
-        finally:
-            if not beginning.continued and not any(run.path.iterdir()):
-                run.path.rmdir()
+    finally:
+        if not beginning.continued and path.is_dir() and {file.name for file in path.iterdir()} <= {WRITER_LOCK}:
+            (path / WRITER_LOCK).unlink(missing_ok=True)
+            path.rmdir()
 
 
 def write_beginning(beginning: Beginning) -> None:

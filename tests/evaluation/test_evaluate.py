@@ -1,10 +1,12 @@
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nowcast import NowcastError, evaluate, train
+from nowcast import NowcastError, evaluate, ingest_hko7, train
 from nowcast.archive import Archive
+from nowcast.atomic_files import WRITER_LOCK
 from nowcast.evaluation import Adaptation, read_cases, read_scores, score_table
 from nowcast.models.persistence import Persistence
 from nowcast.verification import compare
@@ -36,7 +38,7 @@ def test_a_run_is_evaluated_beside_persistence_and_its_folder_holds_the_result(r
     cases = read_cases(run.path)
     assert "heaviest" in cases.case.values and cases.valid.dtype == bool
     assert cases.sizes["forecaster"] == 2 and cases.sizes["observed_time"] == 3
-    assert not list(run.path.glob(".*"))
+    assert {file.name for file in run.path.glob(".*")} <= {WRITER_LOCK}, "no half-written file is left"
     compare(again, "toy", "persistence")
 
 
@@ -106,5 +108,21 @@ def test_runs_that_do_not_fit_together_are_refused(run, small_archive, tmp_path)
     longer = train(other, tmp_path / "runs", progress=False)
     with pytest.raises(NowcastError, match="toy has data.forecast 4, the run longer 5"):
         evaluate([run, longer])
-    both = evaluate([run, longer], forecast=5, output=tmp_path, families=("basic",), cases=False)
+    with pytest.raises(NowcastError, match="5 lead steps, the run toy was trained for 4; .* --beyond-training"):
+        evaluate([run, longer], forecast=5)
+    options = {"output": tmp_path, "families": ("basic",), "cases": False, "beyond_training": True}
+    both = evaluate([run, longer], forecast=5, **options)
     assert both.sizes["lead_time"] == 5
+    assert both.attrs["caution"] == "beyond training: 5 lead steps, the run toy was trained for 4"
+
+
+def test_an_archive_of_another_interval_or_pixel(run, tmp_path):
+    radar = Path(str(run.experiment.data.archive)).parent / "radar"
+    ingest_hko7(radar, tmp_path / "coarse", workers=1, progress=False, interval=np.timedelta64(720, "s"))
+    options = {"split": "train", "output": tmp_path, "families": ("basic",), "cases": False}
+    with pytest.raises(NowcastError, match="12 min apart, the run toy was trained on frames 6 min apart"):
+        evaluate(run, archive=tmp_path / "coarse", **options)
+    ingest_hko7(radar, tmp_path / "fine", workers=1, progress=False, pixel_metres=500.0)
+    scores = evaluate(run, archive=tmp_path / "fine", **options)
+    assert scores.attrs["caution"] == "pixels of 500 m, the run toy was trained on pixels of 1066.67 m"
+    assert "caution" not in evaluate(run, **options).attrs

@@ -51,7 +51,7 @@ def test_a_resumed_run_knows_its_archive(small_experiment: MakeExperiment, tmp_p
     ("options", "words"),
     [
         ({"interval": np.timedelta64(720, "s")}, "holds frames 12 min apart instead of 6 min apart"),
-        ({"pixel_metres": 500.0}, "holds pixels of 500.0 instead of 1066.667"),
+        ({"pixel_metres": 500.0}, "holds pixels of 500.0 m instead of 1066.667 m"),
         ({"splits": ["train=2020-06-02", "valid=2020-06-01"]}, "holds another train split"),
     ],
 )
