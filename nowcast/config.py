@@ -6,6 +6,8 @@ with their full path. Everything here is plain data, so a checkpoint holds it an
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
@@ -323,6 +325,11 @@ class Experiment(Description):
     def plain(self) -> dict[str, Any]:
         """The experiment as plain data (dicts, lists, numbers, strings): what files and checkpoints hold."""
         return self.model_dump(mode="json")
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the experiment with every default spelled out: two of the same digest are the same."""
+        return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
 
 
 def _one_of(names: tuple[str, ...]) -> str:

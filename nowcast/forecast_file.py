@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from nowcast.atomic_files import whole_file
+from nowcast.cf_file import write_cf
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_SCALE, HKO7_ZR
 
@@ -61,10 +60,8 @@ def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = F
             "x": nowcast["x"],
         },
         attrs={
-            **nowcast.attrs,
-            "Conventions": "CF-1.10",
+            **{key: value for key, value in nowcast.attrs.items() if key not in ("source", "history", "version")},
             "title": "Precipitation nowcast",
-            "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} written by nowcast",
         },
     )  # fmt: skip
     if reflectivity:
@@ -76,13 +73,7 @@ def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = F
     if mapping:
         file[mapping] = nowcast[mapping]
     fields = ("rainfall_rate", "observed_rainfall_rate", "reflectivity")
-    encoding: dict[str, Any] = {n: {"zlib": True, "complevel": 4} for n in fields if n in file}
-    encoding |= {n: {"units": "seconds since 1970-01-01", "dtype": "int64"} for n in
-                 ("forecast_reference_time", "time", "observed_time")}  # fmt: skip
-    encoding["lead_time"] = {"units": "seconds", "dtype": "int64"}
-    with whole_file(path) as temporary:
-        file.to_netcdf(temporary, encoding=encoding)
-    return path
+    return write_cf(file, path, {name: {"zlib": True, "complevel": 4} for name in fields if name in file})
 
 
 def read_forecast(path: str | Path) -> xr.Dataset:

@@ -293,6 +293,7 @@ def forecast(
     observed = archive.dataset(wanted[np.isin(wanted, archive.times)])
     nowcast = nowcaster(observed, lead_steps, beyond_training=beyond_training)
     nowcast.attrs["archive"] = archive.path.name
+    nowcast.attrs |= {key: archive.attributes[key] for key in ("institution", "place") if key in archive.attributes}
     if output is not None:
         write_forecast(nowcast, output)
     return nowcast

@@ -173,15 +173,23 @@ class Archive:
             ),
             "static_mask": (("y", "x"), self.static_mask, {"long_name": "seen by the radar", **mapping}),
         }
-        coordinates: dict[str, Any] = {
-            "time": at,
-            "y": ("y", self.y, self.metadata.grid.axis_attributes("y")),
-            "x": ("x", self.x, self.metadata.grid.axis_attributes("x")),
-        }
-        if self.crs_attributes:
-            coordinates["crs"] = ((), 0, self.crs_attributes)
+        coordinates = {"time": at, **self.coordinates()}
         interval = int(self.interval.astype("timedelta64[s]").astype(int))
         return xr.Dataset(fields, coordinates, attrs={**self.attributes, "frame_interval_seconds": interval})
+
+    def coordinates(
+        self, rows: tuple[int, int] | None = None, columns: tuple[int, int] | None = None
+    ) -> dict[str, Any]:
+        """Coordinates `y`, `x` and, where a place is known, the grid mapping `crs`, for an xarray dataset.
+
+        `rows` and `columns` are half-open crops as in `read`.
+        """
+        grid = self.metadata.grid
+        found: dict[str, Any] = {
+            "y": ("y", grid.y[crop(rows, self.shape[0], "rows")], grid.axis_attributes("y")),
+            "x": ("x", grid.x[crop(columns, self.shape[1], "columns")], grid.axis_attributes("x")),
+        }
+        return {**found, "crs": ((), 0, grid.crs_attributes)} if grid.crs_attributes else found
 
     def close(self) -> None:
         """Close the day files; reading opens them again."""

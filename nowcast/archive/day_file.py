@@ -34,6 +34,10 @@ class DayContent:
     flags: NDArray[np.uint8]
 
 
+HISTORY = "ingested by nowcast"
+"""Neither time nor version, so that the same frames give the same file."""
+
+
 def day_path(day: np.datetime64) -> Path:
     """Path of a day inside its archive: 2018/07/20180721.nc."""
     year, month, number = str(day.astype("datetime64[D]")).split("-")
@@ -55,7 +59,7 @@ def write_day(
     """
     try:
         with whole_file(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
-            file.setncatts({"Conventions": "CF-1.10", **attributes})
+            file.setncatts({"Conventions": "CF-1.10", "history": HISTORY, **attributes})
             _write(file, content, grid, compression)
     except RuntimeError as error:  # what the netCDF library says of a full disk
         raise NowcastError(f"cannot write {path} ({error}); is the disk full?") from error

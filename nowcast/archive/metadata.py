@@ -11,7 +11,7 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.archive.day_file import flag_attributes, write_grid
+from nowcast.archive.day_file import HISTORY, flag_attributes, write_grid
 from nowcast.archive.splits import Splits
 from nowcast.atomic_files import whole_file, write_json
 from nowcast.errors import NowcastError
@@ -51,10 +51,11 @@ class Metadata:
 def write_metadata(folder: Path, metadata: Metadata) -> None:
     """Write `grid.nc`, then `archive.json`: a folder with the second is an archive and has both."""
     with whole_file(folder / GRID_FILE) as temporary, netCDF4.Dataset(temporary, "w") as file:
-        file.setncatts({"Conventions": "CF-1.10", **metadata.attributes})
+        file.setncatts({"Conventions": "CF-1.10", "history": HISTORY, **metadata.attributes})
         write_grid(file, metadata.grid)
         mask = file.createVariable("static_mask", "u1", ("y", "x"), compression="zlib")
-        mask.setncatts({**flag_attributes(metadata.grid), "source": metadata.static_mask_source})
+        mask.setncatts({**flag_attributes(metadata.grid), "long_name": "where the radar can see"})
+        mask.source = metadata.static_mask_source
         mask.flag_values, mask.flag_meanings = np.array([0, 1], np.uint8), "unseen usable"
         mask[:] = metadata.static_mask.astype(np.uint8)
     write_json(

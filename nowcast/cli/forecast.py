@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,7 +53,7 @@ def forecast(
     for sentence in remarks(made):
         typer.echo(f"nowcast: {sentence}", err=True)
     typer.echo(f"{output}: issued {made['issue_time'].values[0].astype('datetime64[m]')} UTC, up to +{minutes} min; "
-               f"next: nowcast animate {output} --observed {archive}")  # fmt: skip
+               f"next: nowcast animate {quote(str(output))} --observed {quote(str(archive))}")  # fmt: skip
 
 
 def remarks(nowcast: xr.Dataset) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -42,4 +43,4 @@ def train(
     from nowcast.training import train as run
 
     done = run(experiment, runs, resume=resume, progress=not quiet)
-    typer.echo(f"{done.path}: {experiment.training.steps} steps; next: nowcast evaluate {done.path}")
+    typer.echo(f"{done.path}: {experiment.training.steps} steps; next: nowcast evaluate {quote(str(done.path))}")

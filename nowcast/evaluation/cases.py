@@ -95,6 +95,7 @@ def case_fields(
             "lead_time": np.arange(1, windows.forecast + 1) * steps,
             "observed_time": np.arange(1 - windows.observed, 1) * steps,
         },
+        {"title": "rain rates of some windows of an evaluation"},
     )
 
 

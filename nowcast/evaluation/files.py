@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from nowcast.atomic_files import whole_file, write_text
+from nowcast.cf_file import write_cf
 from nowcast.errors import NowcastError
+from nowcast.evaluation.score_names import with_cf_names
 from nowcast.evaluation.table import score_table
-
-_TIMES = {"units": "seconds", "dtype": "int64"}
 
 
 def make_writable(folder: Path) -> None:
@@ -63,13 +62,7 @@ def _read(path: Path, name: str, advice: str) -> xr.Dataset:
 
 
 def _write(dataset: xr.Dataset, file: Path, encoding: Mapping[Any, Any]) -> None:
-    times = {name: _TIMES for name in ("lead_time", "observed_time") if _is_timedelta(dataset, name)}
-    with whole_file(file) as temporary:
-        dataset.to_netcdf(temporary, engine="netcdf4", encoding={**encoding, **times})
-
-
-def _is_timedelta(dataset: xr.Dataset, name: str) -> bool:
-    return name in dataset.coords and np.issubdtype(dataset[name].dtype, np.timedelta64)
+    write_cf(with_cf_names(dataset), file, encoding)
 
 
 def _windowed(scores: xr.Dataset) -> list[str]:

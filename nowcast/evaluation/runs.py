@@ -21,6 +21,7 @@ from nowcast.evaluation.cases import case_fields, choose_cases
 from nowcast.evaluation.comparison import FAMILIES
 from nowcast.evaluation.files import make_writable, write_cases, write_scores
 from nowcast.evaluation.online import OnlineModel
+from nowcast.evaluation.provenance import provenance
 from nowcast.evaluation.score import score_forecasters
 from nowcast.forecaster import Forecaster
 from nowcast.forecaster_names import NAMES, run_or_name
@@ -128,14 +129,15 @@ def evaluate(
         score_rows=score_rows, score_columns=score_columns, batch_size=rules.batch_size, progress=progress,
     )  # fmt: skip
     scores.attrs.update(archive=source.path.name, split=split, masks=data.masks, stride=rules.stride,
-                        max_missing=rules.max_missing)  # fmt: skip
+                        max_missing=rules.max_missing, **provenance(runs, source))  # fmt: skip
     if cautions:
         scores.attrs["caution"] = "; ".join(cautions)
     if folder is not None:
         write_scores(scores, folder)
         chosen = choose_cases(scores) if cases else {}
         if chosen:
-            write_cases(case_fields(everyone, windows, chosen, protocol), folder)
+            fields = case_fields(everyone, windows, chosen, protocol)
+            write_cases(fields.assign_coords(source.coordinates(data.rows, data.columns)), folder)
     return scores
 
 

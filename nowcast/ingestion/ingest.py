@@ -24,7 +24,7 @@ from nowcast.archive.metadata import write_metadata
 from nowcast.atomic_files import only_writer, remove_leftovers
 from nowcast.errors import NowcastError
 from nowcast.ingestion.day_jobs import DayJob, IngestContext, run_jobs
-from nowcast.ingestion.leftovers import no_empty_archive
+from nowcast.ingestion.leftovers import no_empty_archive, no_empty_folders
 from nowcast.ingestion.plan import IngestOptions, IngestPlan, prepare, relation_in_words
 from nowcast.ingestion.report import IngestReport, describe_splits, gather
 from nowcast.ingestion.static_mask import derived_static_mask
@@ -85,8 +85,7 @@ def ingest(
     plan = prepare(origin, folder, IngestOptions(splits, days, tolerance, compression))
     shape = plan.facts.grid.shape
     context = IngestContext(folder, origin, plan.facts, plan.metadata.attributes, compression)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    with only_writer(folder), no_empty_archive(folder, made):
+    with no_empty_folders(folder), only_writer(folder), no_empty_archive(folder):
         remove_leftovers(folder)
         facts = _readable_facts(folder, shape)
         to_do = [job for job in plan.jobs if not _unchanged(job, facts)]

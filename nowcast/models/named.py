@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,11 +82,10 @@ def _of_run(run: Run, checkpoint: str, device: str) -> Named:
         reach_of(experiment.model),
         None if remembered is None else remembered.pixel,
     )
-    resolved = json.dumps(experiment.plain(), sort_keys=True).encode()
     origin = {
         "model_run": experiment.name,
         "model_checkpoint": loaded.checkpoint,
-        "config_sha256": hashlib.sha256(resolved).hexdigest(),
+        "config_sha256": experiment.sha256,
     }
     forecaster = ModelForecaster(loaded.network, device, experiment.training.precision, data.bridge)
     return Named(experiment.name, forecaster, data.observed, data.forecast, data.masks, limits, origin)

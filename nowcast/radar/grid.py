@@ -65,24 +65,20 @@ class Grid:
         return float(latitude), float(longitude)
 
     def axis_attributes(self, name: str) -> dict[str, str]:
-        """CF attributes of the coordinate variable "y" or "x"."""
+        """CF attributes of the coordinate variable "y" or "x"; an axis of the earth only where a place is known."""
         north = name == "y"
+        if not self.crs_attributes:
+            return {"units": "m", "long_name": f"meters {'north' if north else 'east'} of the middle"}
+        axis = name.upper()
         if self.geographic:
-            word = "latitude" if north else "longitude"
-            attributes = {
-                "units": "degrees_north" if north else "degrees_east",
-                "standard_name": word,
-                "long_name": word,
-            }
-        elif self.crs_attributes:
-            attributes = {
-                "units": "m",
-                "standard_name": f"projection_{name}_coordinate",
-                "long_name": f"{name} coordinate of projection",
-            }
-        else:
-            attributes = {"units": "m", "long_name": f"meters {'north' if north else 'east'} of the middle"}
-        return {**attributes, "axis": name.upper()}
+            word, units = ("latitude", "degrees_north") if north else ("longitude", "degrees_east")
+            return {"units": units, "standard_name": word, "long_name": word, "axis": axis}
+        return {
+            "units": "m",
+            "standard_name": f"projection_{name}_coordinate",
+            "long_name": f"{name} coordinate of projection",
+            "axis": axis,
+        }
 
     def same_as(self, other: Grid) -> bool:
         """Whether both describe the same pixels (to a millimeter) in the same projection."""

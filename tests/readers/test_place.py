@@ -26,7 +26,7 @@ def test_no_place_is_a_plain_cartesian_grid(tmp_path: Path):
         assert (
             grid.crs_attributes == {} and grid.center is None and "no place (plain Cartesian grid)" in grid.describe()
         )
-        assert grid.axis_attributes("y") == {"units": "m", "long_name": "meters north of the middle", "axis": "Y"}
+        assert grid.axis_attributes("y") == {"units": "m", "long_name": "meters north of the middle"}
     assert round(grid.x[1] - grid.x[0], 2) == 1066.67 and (np.diff(grid.y) < 0).all()
     assert hko7_grid(tmp_path, (8, 8), pixel=500.0).pixel_meters == 500.0
 
