@@ -32,7 +32,7 @@ def _mentions(kind: type, annotation: Any) -> bool:
 class Description(BaseModel):
     """A frozen part of an experiment that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -49,26 +49,33 @@ class Description(BaseModel):
 
 
 class DataConfig(Description):
-    """Which frames, how many, which part of them.
-
-    `rows` and `columns` are half-open crops ([164, 284] is the paper's 164..283); `masks: static` uses the archive's
-    static mask alone (the KDD paper), `frame` each frame's own mask as well (the 2017 benchmark).
-    `max_missing` is the longest run of missing frames a training clip may hold. `bridge` is the longest run of missing
-    observed frames that is filled from its neighbors before the network sees it, in training, scoring and issuing
-    alike; beyond it the network gives no answer. null leaves missing frames empty, which the paper does, and issues no
-    nowcast where one is missing.
-    """
+    """Which frames, how many, which part of them."""
 
     archive: str | None = None
+    """Folder of the radar archive; `--archive` on the command line."""
     observed: int = Field(10, ge=1)
+    """Frames that a nowcast starts from."""
     forecast: int = Field(10, ge=1)
+    """Frames to forecast in training and, unless asked otherwise, in scoring."""
     rows: tuple[int, int] | None = None
+    """Half-open crop [first, last + 1], so that [164, 284] is the paper's 164..283; null takes all rows."""
     columns: tuple[int, int] | None = None
+    """Half-open crop, as `rows`."""
     masks: Literal["static", "frame"] = "static"
+    """static: the archive's static mask alone (the KDD paper); frame: each frame's own mask as well (the 2017
+    benchmark).
+    """
     max_missing: int = Field(0, ge=0)
+    """Longest run of missing frames that a training clip may hold."""
     bridge: int | None = Field(None, ge=0)
+    """Longest run of missing observed frames that is filled from its neighbors before the network sees it, in training,
+    scoring and issuing alike; beyond it the network gives no answer. null leaves missing frames empty, which the
+    paper does, and issues no nowcast where one is missing.
+    """
     in_memory: bool | None = None
+    """Whether frames are held in memory; null decides by `memory_gib`."""
     memory_gib: float = Field(8.0, gt=0)
+    """Most memory, in GiB, that the frames of one split may take; more are read from disk as they are needed."""
 
     @field_validator("rows", "columns")
     @classmethod
@@ -86,13 +93,21 @@ class LevelConfig(Description):
     """
 
     features: int = Field(ge=1)
+    """Channels of the convolution that leads down to this level."""
     kernel: int = Field(ge=1)
+    """Side of the square kernel of that convolution, pixels."""
     stride: int = Field(ge=1)
+    """Pixels of the level above that become one pixel here."""
     hidden: int = Field(ge=1)
+    """Channels of the cell's state."""
     input_kernel: int = Field(3, ge=1)
+    """Side of the kernel from a cell's input to its gates; odd."""
     state_kernel: int = Field(3, ge=1)
+    """Side of the kernel from a cell's state to its gates; odd."""
     upsample_features: int = Field(ge=1)
+    """Channels of the transposed convolution that leads up again."""
     upsample_kernel: int = Field(ge=1)
+    """Side of the kernel of that transposed convolution; even or odd as `stride`."""
 
     @model_validator(mode="after")
     def _shapes_mirror(self) -> Self:
@@ -111,21 +126,28 @@ class LevelConfig(Description):
 
 
 class MemelConfig(Description):
-    """MEmeL in every cell of a network (KDD 2024): where it acts and how. `neurons` per sample, `strength` is Δ.
-
-    Every cell has a `candidate` and a `hidden` state; `update` and `reset` are gates of a ConvGRU, `input`, `forget`
-    and `output` those of a ConvLSTM, `cell` is its cell state.
-    """
+    """MEmeL in every cell of a network (KDD 2024): where it acts and how."""
 
     placement: tuple[Placement, ...] = ("candidate",)
+    """Where in a cell: every cell has a candidate and a hidden state; update and reset are gates of a ConvGRU, input,
+    forget and output those of a ConvLSTM, cell is its cell state.
+    """
     neurons: int = Field(1, ge=1)
+    """Values of each sample that are deactivated in every call."""
     strength: float = 1.0
+    """Δ: 1 is Reversed Deactivation, 0 the naive method (a), -1 naive (b); more inhibits more strongly."""
     forget_step: int = Field(10, ge=1)
+    """After so many batches the past weighs as that many (Algorithm 1)."""
     late_start: int = Field(10, ge=0)
+    """Batches that are absorbed before the first value is modified (App. A.2)."""
     epsilon: float = Field(0.01, ge=0)
+    """Share of a layer's mean variance that is added to every variance (App. A.2)."""
     order: Literal["paper", "reference"] = "paper"
+    """paper: statistics from before the batch; reference: as the authors' code, which absorbs the batch first."""
     inhibit_in_eval: bool = False
+    """Inhibit in evaluation as well, with frozen statistics (the paper's "-T")."""
     neuron: Literal["position", "channel"] = "position"
+    """What a neuron is: a position of the state, or (an extension) a whole channel."""
 
     @field_validator("placement")
     @classmethod
@@ -147,25 +169,27 @@ PAPER_LEVELS = (
 
 
 class NetworkConfig(Description):
-    """What all networks share: an encoder-forecaster, from the finest level to the coarsest, around cells of some kind.
-
-    `mask_channel` gives the network `observed_valid` as a second input channel, so that dry and unseen differ for it;
-    the paper's network does not look at the mask. In Lagrangian coordinates (docs/model.md) it always does.
-    """
+    """What all networks share: an encoder-forecaster around cells of some kind."""
 
     title: ClassVar[str]
     places: ClassVar[tuple[Placement, ...]]
 
     network: str
+    """Which network."""
     levels: tuple[LevelConfig, ...] = Field(PAPER_LEVELS, min_length=1)
+    """Resolutions, from the finest to the coarsest; by default the three of the paper, 13 775 137 parameters in all."""
     negative_slope: float = Field(0.2, ge=0, lt=1)
+    """Slope of the leaky ReLU below zero."""
     memel: MemelConfig | None = None
+    """MEmeL in every cell; null trains plainly."""
     mask_channel: bool = False
-    coordinates: Literal["eulerian", "lagrangian"] = Field(
-        "eulerian",
-        description="eulerian: the network paints every frame; lagrangian: the rain is carried along its motion and "
-        "the network says what changes on the way.",
-    )
+    """Give the network `observed_valid` as a second input channel, so that dry and unseen differ for it; the paper's
+    network does not look at the mask, one in Lagrangian coordinates always does.
+    """
+    coordinates: Literal["eulerian", "lagrangian"] = "eulerian"
+    """eulerian: the network paints every frame; lagrangian: the rain is carried along its motion and the network says
+    what changes on the way.
+    """
 
     @field_validator("memel")
     @classmethod
@@ -177,25 +201,21 @@ class NetworkConfig(Description):
 
 
 class ConvGRUConfig(NetworkConfig):
-    """The network of the paper.
-
-    `activation_before_gates` passes the convolutions of input and state through the leaky ReLU before they enter the
-    gates, as the authors' published code does; the equations of the paper have none.
-    """
+    """The network of the paper: ConvGRU cells (Shi et al. 2017)."""
 
     title: ClassVar[str] = "ConvGRU"
     places: ClassVar[tuple[Placement, ...]] = ("candidate", "hidden", "update", "reset")
 
     network: Literal["convgru"] = "convgru"
+    """Which network."""
     activation_before_gates: bool = False
+    """Pass the convolutions of input and state through the leaky ReLU before they enter the gates, as the authors'
+    published code does; the equations of the paper have none.
+    """
 
 
 class ConvLSTMConfig(NetworkConfig):
-    """The same encoder-forecaster around ConvLSTM cells (Shi et al. 2015).
-
-    `peephole` lets the gates look at the cell state. The paper's peepholes have a weight for every position, which ties
-    a network to one frame size; these have one for every channel.
-    """
+    """The same encoder-forecaster around ConvLSTM cells (Shi et al. 2015)."""
 
     title: ClassVar[str] = "ConvLSTM"
     places: ClassVar[tuple[Placement, ...]] = ("candidate", "hidden", "cell", "input", "forget", "output")
@@ -203,6 +223,9 @@ class ConvLSTMConfig(NetworkConfig):
     # Required: it is what tells the networks apart, and a run's identity leaves out what is left at its default.
     network: Literal["convlstm"]
     peephole: bool = True
+    """Let the gates look at the cell state, with a weight for every channel (the paper's have one for every position,
+    which ties a network to one frame size).
+    """
 
 
 ModelConfig = Annotated[ConvGRUConfig | ConvLSTMConfig, Field(discriminator="network")]
@@ -210,58 +233,60 @@ ModelConfig = Annotated[ConvGRUConfig | ConvLSTMConfig, Field(discriminator="net
 
 
 class TrainingConfig(Description):
-    """The optimizer's journey: Adam, learning rate × `decay_factor` every `decay_every` steps (null: constant).
-
-    `drop_frames` is the probability with which an observed frame but the last is taken away, and then bridged, so that
-    the network learns from late and missing frames what to make of them.
-    """
+    """The optimization: Adam, its learning rate, what it is shown, and how often it is looked at."""
 
     steps: int = Field(20000, ge=1)
+    """Optimizer steps of the whole run."""
     batch_size: int = Field(16, ge=1, le=65536)
-    crop: int | None = Field(
-        None, ge=1, description="Side in pixels of the square cut from every clip at random; null takes whole frames."
-    )
-    sampling: Literal["uniform", "wet"] = Field(
-        "uniform", description="uniform draws all clips alike, wet in proportion to how much of their frames is wet."
-    )
-    wettest_of: int = Field(1, ge=1, description="Random places for a crop, of which the wettest is taken.")
-    turns: bool = Field(
-        False, description="Whether clips are turned by random quarter turns and mirrored, their motion with them."
-    )
-    intensity_jitter: float = Field(
-        0.0,
-        ge=0,
-        le=20,
-        description="Echoes of a clip are made stronger or weaker by a random number of decibels up to this.",
-    )
+    """Clips of a step, shared by all processes under torchrun."""
+    crop: int | None = Field(None, ge=1)
+    """Side in pixels of the square cut from every clip at random; null takes whole frames."""
+    sampling: Literal["uniform", "wet"] = "uniform"
+    """uniform draws all clips alike, wet in proportion to how much of their frames is wet."""
+    wettest_of: int = Field(1, ge=1)
+    """Random places for a crop, of which the wettest is taken."""
+    turns: bool = False
+    """Whether clips are turned by random quarter turns and mirrored, their motion with them."""
+    intensity_jitter: float = Field(0.0, ge=0, le=20)
+    """Echoes of a clip are made stronger or weaker by a random number of decibels up to this."""
     learning_rate: float = Field(1e-4, gt=0)
-    schedule: Literal["steps", "cosine"] = Field(
-        "steps",
-        description="steps: the rate falls by decay_factor every decay_every steps; cosine: along half a cosine to "
-        "final_rate at the last step.",
-    )
-    warm_up: int = Field(0, ge=0, description="Steps in which the learning rate rises to its full value.")
-    final_rate: float = Field(0.02, gt=0, le=1, description="Share of the learning rate that a cosine ends at.")
+    """Adam's learning rate at its highest."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """steps: the rate falls by decay_factor every decay_every steps; cosine: along half a cosine to final_rate at the
+    last step.
+    """
+    warm_up: int = Field(0, ge=0)
+    """Steps in which the learning rate rises to its full value."""
+    final_rate: float = Field(0.02, gt=0, le=1)
+    """Share of the learning rate that a cosine ends at."""
     decay_factor: float = Field(0.7, gt=0, le=1)
+    """What the rate is multiplied by every `decay_every` steps (schedule: steps)."""
     decay_every: int | None = Field(5000, ge=1)
+    """Steps between decays; null keeps the rate constant (schedule: steps)."""
     clip_value: float | None = Field(50.0, gt=0)
-    clip_norm: float | None = Field(
-        None, gt=0, description="Gradients of all weights together are shortened to this length; null leaves them."
-    )
-    mean_weights: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Share of the old mean that the exponential mean of the weights keeps at every step; checkpoints "
-        "hold this mean; null keeps none.",
-    )
+    """Every gradient is cut to ± this; null leaves them."""
+    clip_norm: float | None = Field(None, gt=0)
+    """Gradients of all weights together are shortened to this length; null leaves them."""
+    mean_weights: float | None = Field(None, gt=0, lt=1)
+    """Share of the old mean that the exponential mean of the weights keeps at every step; checkpoints hold this mean;
+    null keeps none.
+    """
     loss_weight: float = Field(5e-5, gt=0)
+    """Factor of the balanced loss; Adam does not notice it, `clip_value` does."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """fp32, or bf16 for mixed precision on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes a GPU where there is one."""
     log_every: int = Field(50, ge=1)
+    """Steps between rows of the training log."""
     validate_every: int = Field(1000, ge=1)
+    """Steps between validations, which also choose the best checkpoint."""
     checkpoint_every: int = Field(500, ge=1)
+    """Steps between checkpoints from which a run can be resumed."""
     drop_frames: float = Field(0.0, ge=0, lt=1)
+    """Probability with which an observed frame but the last is taken away, and then bridged, so that the network learns
+    what to make of late and missing frames.
+    """
 
     @model_validator(mode="after")
     def _places_are_for_crops(self) -> Self:
@@ -282,24 +307,39 @@ class TrainingConfig(Description):
 
 
 class EvaluationConfig(Description):
-    """Windows of validation and test: the *fixed* protocol, at most `max_missing` frames in a row missing."""
+    """Windows of validation and test, by the *fixed* protocol."""
 
     stride: int = Field(5, ge=1)
+    """Frames from window to window of the fixed protocol."""
     max_missing: int = Field(2, ge=0)
+    """Longest run of missing frames that a window may hold."""
     batch_size: int = Field(8, ge=1)
+    """Windows in memory at a time; the scores do not depend on it."""
 
 
 class Experiment(Description):
-    """One training run, whole. `start_from` names the run whose weights it begins with (fine-tuning)."""
+    """One training run, whole.
+
+    Built in Python with a wrong value it raises pydantic's ValidationError (a ValueError that names the key);
+    `read_experiment` says the same in one NowcastError.
+    """
 
     name: str = Field(pattern=NAME_PATTERN)
+    """Name of the run and of its folder."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
+    """Of the weights and of the choice of clips."""
     start_from: str | None = None
+    """Run whose weights this one begins with (fine-tuning); null begins with random weights."""
     start_at: Literal["last", "best"] = "last"
+    """Which of its checkpoints: the last, or the best on validation."""
     data: DataConfig = DataConfig()
+    """Which frames, how many, which part of them."""
     model: ModelConfig = ConvGRUConfig()
+    """Which network."""
     training: TrainingConfig = TrainingConfig()
+    """The optimization."""
     evaluation: EvaluationConfig = EvaluationConfig()
+    """Windows of validation and test."""
 
     @field_validator("model", mode="before")
     @classmethod

@@ -14,6 +14,15 @@ from nowcast.config import NAME_PATTERN, Description, Experiment
 _PATTERNS = {NAME_PATTERN: "a name of letters, digits, . _ + and -, beginning with a letter or digit"}
 
 
+_HEAD = """# Keys of an experiment file
+
+An experiment file is YAML and describes one training run, whole. `extends: other.yaml` takes everything from another
+file but for what it says itself; `nowcast train FILE --set training.steps=2000` changes a key for one run, where a
+number is a place in a list (`model.levels.0.hidden=16`). `nowcast configs` lists the files that come with the project,
+`nowcast configs NAME` prints one with every default spelled out, `nowcast train NAME --dry-run` tells what it would
+do. This page is what `nowcast configs --schema` prints."""
+
+
 def expected(field: FieldInfo) -> str:
     """What a key takes, in words: "a whole number of at least 1", "static or frame", "text, or null"."""
     return _expected(field.annotation, list(field.metadata))
@@ -28,9 +37,16 @@ def expected_member(field: FieldInfo, place: int) -> str:
     return _expected(lists[0][0 if lists[0][-1] is ... else min(place, len(lists[0]) - 1)], [])
 
 
+def meaning(field: FieldInfo) -> str:
+    """The docstring of a key, on one line; empty where it has none."""
+    return " ".join((field.description or "").split())
+
+
 def reference() -> str:
     """Every key of an experiment file with type, default and meaning, as Markdown."""
-    return "\n\n".join(_sections(Experiment, "", "An experiment file", 1))
+    lines = [_line(name, field) for name, field in Experiment.model_fields.items()]
+    parts = [part for name, field in Experiment.model_fields.items() for part in _inside(name, field, 2)]
+    return "\n\n".join([_HEAD, "\n".join(lines), *parts])
 
 
 def described_by(annotation: Any) -> list[type[Description]]:
@@ -105,13 +121,11 @@ def _inside(path: str, field: FieldInfo, depth: int) -> Iterator[str]:
     elif choices:
         first, *others = choices
         shared = {n: f for n, f in first.model_fields.items() if all(n in other.model_fields for other in others)}
-        base = next(
-            c for c in first.__mro__[1:] if issubclass(c, Description) and all(issubclass(o, c) for o in others)
-        )
-        networks = ", ".join(str(_tag(choice)) for choice in choices)
+        base = next(parent for parent in first.__mro__[1:] if all(issubclass(other, parent) for other in others))
+        networks = _one_of([_tag(choice) for choice in choices])
         yield f"{'#' * depth} `{path}`\n\n{_paragraph(base)}"
-        meaning = first.model_fields["network"].description or ""
-        lines = [f"- `{path}.network`: {networks}; default {json.dumps(_tag(first))}. {meaning}".rstrip()]
+        what = meaning(first.model_fields["network"])
+        lines = [f"- `{path}.network`: {networks}; default {json.dumps(_tag(first))}. {what}"]
         lines += [_line(f"{path}.{name}", f) for name, f in shared.items() if name != "network"]
         yield "\n".join(lines)
         for name, f in shared.items():
@@ -133,18 +147,12 @@ def _paragraph(description: type[Description]) -> str:
 
 
 def _line(path: str, field: FieldInfo) -> str:
-    default = "required" if field.is_required() else f"default {_default(field.get_default(call_default_factory=True))}"
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
     kind = "see below" if described_by(field.annotation) else expected(field)
-    return f"- `{path}`: {kind}; {default}. {field.description or ''}".rstrip()
-
-
-def _default(value: Any) -> str:
-    if isinstance(value, Description):
-        return "all defaults"
-    if isinstance(value, tuple):
-        return (
-            f"{len(value)} of them, as in hko7/convgru"
-            if any(isinstance(v, Description) for v in value)
-            else json.dumps(value)
-        )
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(default, Description):
+        return f"- `{path}`: {kind}. {meaning(field)}"
+    if field.is_required():
+        return f"- `{path}`: {kind}; required. {meaning(field)}"
+    if isinstance(default, tuple) and default and isinstance(default[0], Description):
+        return f"- `{path}`: {kind}; default {len(default)} of them. {meaning(field)}"
+    return f"- `{path}`: {kind}; default {json.dumps(default, ensure_ascii=False)}. {meaning(field)}"

@@ -8,9 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
+from nowcast.archive import Archive
 from nowcast.cli import app
+from nowcast.clips.split_windows import window_starts
+from nowcast.experiment_file import read_experiment
+from nowcast.models import build_model, count_parameters
 from nowcast.run import Run
 
 TOY = Path(__file__).parent / "toy.yaml"
@@ -195,6 +200,24 @@ def test_what_fails_early_leaves_no_run_behind(run: Path, small_archive: Path, t
         "train", TOY, "--archive", small_archive, "--runs", run.parent, "seed=3", "training.steps=1", "--resume"
     )
     assert fewer.exit_code == 1 and "has already done 2 steps" in fewer.output, fewer.output
+
+
+def test_a_dry_run_tells_all_and_writes_nothing(run: Path, small_archive: Path, tmp_path: Path) -> None:
+    arguments = ("train", TOY, "--runs", tmp_path, "--dry-run")
+    told = nowcast(*arguments, "--archive", small_archive)
+    assert told.exit_code == 0 and not list(tmp_path.iterdir()), told.output
+    parameters = count_parameters(build_model(read_experiment(TOY).model))
+    starts = window_starts(Archive.open(small_archive), "train", read_experiment(TOY).data, None)
+    for fact in (f"{tmp_path / 'toy'}, 6 steps", f"ConvGRU, {parameters} parameters", f"{len(starts)} to learn from"):
+        assert fact in told.output
+    assert yaml.safe_load(told.output)["data"]["archive"] == str(small_archive)  # an experiment file by itself
+    assert "no archive named; give --archive" in nowcast(*arguments).output
+    lost = nowcast(*arguments, "--archive", small_archive, "--start-from", tmp_path / "nope")
+    assert lost.exit_code == 1 and "nope does not exist" in lost.output
+    there = nowcast("train", TOY, "--runs", run.parent, "--archive", small_archive, "--dry-run")
+    assert there.exit_code == 1 and "already holds a run" in there.output
+    again = nowcast("train", TOY, "--runs", run.parent, "seed=3", "training.steps=7", "--resume", "--dry-run")
+    assert again.exit_code == 0 and "continued after step 2 of 7" in again.output, again.output
 
 
 def test_paths_are_paths_whatever_they_look_like(small_archive: Path, tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ def train(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the run directories; this one is RUNS/name.")] = Path("runs"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run exactly where it stopped.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Tell what would be done and with which settings; write nothing."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a network, or fine-tune one with --start-from."""
@@ -40,6 +44,11 @@ def train(
         overrides["start_from"] = str(start_from)
     experiment = read_experiment(config, overrides)  # before torch is loaded: a typo is told at once
 
+    if dry_run:
+        from nowcast.training.preview import preview
+
+        typer.echo(preview(experiment, runs, resume=resume), nl=False)
+        return
     from nowcast.training import train as run
 
     done = run(experiment, runs, resume=resume, progress=not quiet)
