@@ -28,7 +28,7 @@ ARCHIVE = "cbbac249bbb86edef4bd6e6611bc86a1eb21ae1bb870776d666caa616086f270"
 def test_it_is_found_and_not_trained_again(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.engine.arms.fingerprint", lambda archive: ARCHIVE)
     monkeypatch.setattr("pipelines.engine.execution.train", lambda *_, **__: pytest.fail("trained again"))
-    overrides = {"model.levels": LEVELS, "data.rows": [0, 12], "data.columns": [0, 12]}
+    overrides = {"model.levels": LEVELS, "data.rows": [0, 12], "data.columns": [0, 12], "evaluation.max_missing": 2}
     same = replace(study, pretrain_steps=2, overrides=overrides)
     plan = same.plan([Arm("P-MEmeL", (same.phases.inhibited(same.phases.pretrain),))])
     run = plan.run("P-MEmeL", 0)
