@@ -133,7 +133,9 @@ def _netcdf(path: Path) -> str:
                 "rain rate (mm/h)": f"mean {float(rate.mean()):.3f}, maximum {float(rate.max()):.1f}",
                 "model run": file.attrs.get("model_run", "unknown"),
                 "observed frames": f"{file.attrs.get('observed_frames_used', '?')} used, "
-                f"{file.attrs.get('observed_frames_missing', '?')} missing",
+                f"{file.attrs.get('observed_frames_missing', '?')} missing, "
+                f"{file.attrs.get('observed_frames_bridged', 0)} of them bridged",
+                **{key: file.attrs[key] for key in ("caution", "fallback") if key in file.attrs},
             },
         )  # fmt: skip
     if "balanced_mse" in file:

@@ -13,7 +13,7 @@ from nowcast.forecast_file import read_forecast
 from nowcast.units import HKO7_ZR, ZRRelation
 from nowcast.visualization import film
 from nowcast.visualization.panel import Panel
-from nowcast.visualization.scenes import Scene, observations, scenes, seconds
+from nowcast.visualization.scenes import Scene, gaps_in_words, observations, scenes, seconds
 from nowcast.visualization.stage import Stage
 
 
@@ -89,6 +89,7 @@ def animate(
         {name: names[name] for name in story[-1].pictures},
         unknown=unknown,
         unseen=unseen,
+        remark=gaps_in_words(chosen),
     )
     frames = [stage.draw(scene).pixels for scene in story]
     return film.write_film(frames, _durations(story, frames_per_second, pause_seconds), path)

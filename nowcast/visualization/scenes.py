@@ -128,6 +128,7 @@ def observations(
     elif "observed_rain_rate" in nowcast:
         rate = nowcast["observed_rain_rate"].transpose("observed_time", "y", "x").values.astype(np.float32)
         times, seen = seconds(nowcast["observed_time"].values), ~np.isnan(rate)
+        seen &= ~np.isin(times, list(bridged_frames(nowcast)))[:, None, None]  # made, not observed
     else:
         return None
     if "static_mask" in nowcast:
@@ -152,6 +153,26 @@ def _on_grid_of(nowcast: xr.Dataset, observed: xr.Dataset) -> xr.Dataset:
     if ours != theirs:
         raise NowcastError(f"The observed frames are {theirs}, the nowcast is {ours}")
     return observed
+
+
+def bridged_frames(nowcast: xr.Dataset) -> dict[np.datetime64, NDArray[np.float32]]:
+    """The frames that were made to bridge a gap before the issue time: time → rain rate in mm/h (H, W)."""
+    if "observed_frame_made" not in nowcast or "observed_rain_rate" not in nowcast:
+        return {}
+    fields = nowcast["observed_rain_rate"].transpose("observed_time", "y", "x").values.astype(np.float32)
+    frames = zip(seconds(nowcast["observed_time"].values), nowcast["observed_frame_made"].values, fields, strict=True)
+    return {time: field for time, made, field in frames if made == 1}
+
+
+def gaps_in_words(nowcast: xr.Dataset) -> str:
+    """What was missing before the issue time, in words for a title; empty where nothing was."""
+    missing, bridged = (int(nowcast.attrs.get(f"observed_frames_{what}", 0)) for what in ("missing", "bridged"))
+    if not missing:
+        return ""
+    frames = "1 input frame" if missing == 1 else f"{missing} input frames"
+    if "fallback" in nowcast.attrs:
+        return f"{frames} missing, so by {nowcast.attrs.get('model_run', 'the fallback')}"
+    return f"{frames} missing, {bridged} bridged" if bridged else f"{frames} missing"
 
 
 def past_times(
@@ -196,11 +217,14 @@ def scenes(
     known = seen_by.times[seen_by.times <= issue_time]
     third = "persistence" if beside is None else "beside"
     inputs = seconds(nowcast["observed_time"].values) if "observed_time" in nowcast.coords else np.array([issue_time])
+    bridged = bridged_frames(nowcast)
     story = []
     for time in past_times(known, issue_time, past):
         frame = seen_by.picture(time, issue_time, f"observed {clock(time)}")
         word = "input" if time in inputs else "observed"
         given = Picture(f"{word} {clock(time)}" * bool(frame.status), frame.rain_rate, frame.seen, frame.message)
+        if time in bridged:
+            given = Picture(f"bridged {clock(time)}", bridged[time], seen & ~np.isnan(bridged[time]))
         story.append(Scene(time, time - issue_time, {"observed": frame, "nowcast": given, third: given}))
     persistence = Picture("", None, seen, "no observed frame")
     if len(known):

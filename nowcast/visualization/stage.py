@@ -31,6 +31,7 @@ class Stage:
         names: dict[str, str],
         unknown: bool,
         unseen: bool,
+        remark: str = "",
     ) -> None:
         self.panel, self.names = panel, names
         self.cell = max(panel.width, *(text_width(name, 15, bold=True) + 8 for name in names.values()))
@@ -48,7 +49,7 @@ class Stage:
         self.panel_left = {name: indent + i * (self.cell + GAP) for i, name in enumerate(names)}
         self.issue_time, self.start, self.stop = issue_time, min(issue_time, story[0].time), story[-1].time
         self.scenery = Canvas(self.width, self.height)
-        self._title()
+        self._title(remark)
         for name in names:
             self._panel_frame(name)
         self._timeline()
@@ -71,10 +72,16 @@ class Stage:
         self._progress(canvas, scene)
         return canvas
 
-    def _title(self) -> None:
+    def _title(self, remark: str) -> None:
         issued = f"issued {str(self.issue_time.astype('datetime64[D]'))} {clock(self.issue_time)}"
         self.scenery.text(self.left, MARGIN + 22, "Rain nowcast", 22, bold=True)
         self.scenery.text(self.left, MARGIN + 44, issued, 14, colors.MUTED)
+        # Beside the title where there is room next to the lead time, else under the times.
+        start = self.left + text_width("Rain nowcast", 22, bold=True) + 14
+        if remark and start + text_width(remark, 13) < self.right - text_width("observed −60 min", 22, bold=True) - 8:
+            self.scenery.text(start, MARGIN + 22, remark, 13, colors.ACCENT, bold=True)
+        elif remark:
+            self.scenery.text(self.left, MARGIN + 60, remark, 12, colors.ACCENT, bold=True)
 
     def _panel_frame(self, name: str) -> None:
         left = self.panel_left[name]

@@ -10,12 +10,12 @@ import pytest
 import xarray as xr
 from maps import color_of, maps
 from PIL import Image, ImageSequence
-from walking_square import ISSUE, RATE, SIZE, nowcast, observed, walking_square
+from walking_square import INTERVAL, ISSUE, RATE, SIZE, nowcast, observed, walking_square
 
 from nowcast.errors import NowcastError
 from nowcast.units import HKO7_ZR
 from nowcast.visualization import animate, colors
-from nowcast.visualization.scenes import observations, scenes
+from nowcast.visualization.scenes import gaps_in_words, observations, scenes
 
 SCALE = 10
 """40 pixels are drawn in 400."""
@@ -236,3 +236,31 @@ def test_read_only_folder(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(NowcastError, match="cannot be written"):
         animate(nowcast(), tmp_path / "a.gif")
+
+
+def bridged_nowcast(status: int = 1) -> xr.Dataset:
+    """A nowcast whose frame before the last was missing and made: the square stands where no frame has it."""
+    inputs = np.stack([walking_square(20), walking_square(25), walking_square(10)])
+    made = nowcast(
+        observed_rain_rate=(("observed_time", "y", "x"), inputs),
+        observed_frame_made=("observed_time", np.array([0, status, 0], np.int8)),
+    ).assign_coords(observed_time=ISSUE + np.array([-2, -1, 0]) * INTERVAL)
+    return made.assign_attrs(observed_frames_missing=1, observed_frames_bridged=int(status == 1))
+
+
+def test_a_bridged_frame_is_marked_and_is_no_observation(tmp_path):
+    seen_by = observed(missing=(-1,))
+    made, past = bridged_nowcast().isel(issue_time=0), 4 * INTERVAL
+    told = scenes(made, ISSUE, observations(made, seen_by, ISSUE, past), past)
+    before = next(scene for scene in told if scene.time == ISSUE - INTERVAL)
+    assert before.pictures["nowcast"].status == "bridged 03:24 UTC"
+    assert (before.pictures["nowcast"].rain_rate == walking_square(25)).all()
+    assert before.pictures["observed"].message == "missing frame"
+    own = observations(made, None, ISSUE, past)
+    assert own is not None and ISSUE - INTERVAL not in own.times and len(own.times) == 2
+    for status, words in ((1, "1 input frame missing, 1 bridged"), (2, "1 input frame missing")):
+        assert gaps_in_words(bridged_nowcast(status)) == words
+    assert gaps_in_words(nowcast()) == ""
+    unmarked = bridged_nowcast().assign_attrs(observed_frames_missing=0, observed_frames_bridged=0)
+    plain, marked = (frames_of(animate(one, tmp_path / "a.gif", seen_by))[0] for one in (unmarked, bridged_nowcast()))
+    assert plain.shape == marked.shape and (plain[:80] != marked[:80]).any(), "the title says it"
