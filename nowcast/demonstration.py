@@ -18,7 +18,7 @@ from nowcast.evaluation import evaluate, score_table
 from nowcast.experiment_file import read_experiment
 from nowcast.forecasting import forecast
 from nowcast.ingestion.ingest import ingest
-from nowcast.report import draw_report
+from nowcast.report import draw_report, draw_training
 from nowcast.run import Run
 from nowcast.shipped_configs import shipped_config
 from nowcast.synthetic.synthesize import synthesize
@@ -90,6 +90,8 @@ def demo(
     tell("score it on the test days, beside persistence and extrapolation")
     scores = evaluate([finetuned, "persistence", "extrapolation"], split="test", progress=progress)
     draw_report(finetuned.path)
+    for run in (pretrained, finetuned):
+        draw_training(run.path)
     tell("forecast and animate the rainiest hour of the test days")
     forecast_file = folder / "nowcast.nc"
     archive = Archive.open(folder / "archive")

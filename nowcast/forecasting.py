@@ -67,6 +67,10 @@ class Nowcaster:
         self.trained_for = trained_for or TrainedFor(interval=frame_interval)
         self.fallback = fallback
 
+    def __repr__(self) -> str:
+        what = self.attributes.get("model_run", type(self.forecaster).__name__)
+        return f"Nowcaster({what}: {self.observed_frames} observed → {self.lead_steps} forecast frames)"
+
     @property
     def frame_interval(self) -> np.timedelta64 | None:
         """Frame interval that it was trained on; None accepts any."""

@@ -1,11 +1,12 @@
-"""The pictures of an evaluation: scores against lead time, and the cases worth looking at."""
+"""The pictures of a run: its training curve, its scores against lead time, and the cases worth looking at."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from nowcast.evaluation import read_cases, read_scores
-from nowcast.visualization import Case, plot_gallery, plot_scores
+from nowcast.training_log import read_journal
+from nowcast.visualization import Case, plot_gallery, plot_scores, plot_training
 
 
 def draw_report(folder: str | Path) -> list[Path]:
@@ -39,3 +40,11 @@ def draw_report(folder: str | Path) -> list[Path]:
             )
         )
     return [*drawn, *plot_gallery(cases, folder / "plots")]
+
+
+def draw_training(run: str | Path) -> Path | None:
+    """Draw the training curve of a run directory into `plots/training.png`; None where nothing is logged yet."""
+    run = Path(run)
+    if not any("loss" in row for row in read_journal(run)):
+        return None
+    return plot_training(run / "log.csv", run / "plots" / "training.png")

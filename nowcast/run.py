@@ -18,7 +18,7 @@ from nowcast.experiment_file import experiment_from
 CHECKPOINTS = ("best", "last")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run directory.
 
@@ -29,6 +29,9 @@ class Run:
 
     path: Path
     experiment: Experiment
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
 
     @classmethod
     def create(cls, runs: str | Path, experiment: Experiment) -> Run:

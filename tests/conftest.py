@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,11 @@ def archive(tree: Tree) -> Archive:
     tree.day_list("train", "20180721, 6.1")
     tree.day_list("test", "20180722, 1.5")
     return tree.ingest()[1]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not tested here, and why: a skip that nobody reads is a test that nobody runs."""
+    reasons = Counter(str(report.longrepr[-1]) for report in terminalreporter.stats.get("skipped", []))
+    terminalreporter.section(f"{sum(reasons.values())} skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count:4} × {reason.removeprefix('Skipped: ')}")

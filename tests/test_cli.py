@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from nowcast.archive import Archive
 from nowcast.cli import app
 from nowcast.clips.split_windows import window_starts
 from nowcast.experiment_file import read_experiment
+from nowcast.forecasting import Nowcaster
 from nowcast.models import build_model, count_parameters
 from nowcast.run import Run
 
@@ -34,6 +36,8 @@ def run(small_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.exit_code == 0, done.output
     assert Run.open(runs / "toy").experiment.seed == 3
+    with Image.open(runs / "toy" / "plots" / "training.png") as curve:
+        assert min(curve.size) > 100
     return runs / "toy"
 
 
@@ -233,3 +237,13 @@ def test_a_model_is_not_applied_at_another_frame_interval(run: Path, tmp_path: P
     nowcast("ingest", "hko7", tmp_path / "radar", tmp_path / "a", "--interval", 12, "-q")
     done = nowcast("forecast", run, tmp_path / "a", "-o", tmp_path / "f.nc")
     assert done.exit_code == 1 and "trained on frames 6 min apart" in done.output, done.output
+
+
+def test_objects_introduce_themselves_in_one_line(run: Path, small_archive: Path) -> None:
+    archive = Archive.open(small_archive)
+    assert len(archive) == len(archive.times) > 100
+    assert f"{len(archive)} frames of 48×48 every 6 min, 2020-" in repr(archive)
+    assert repr(archive).endswith("splits: train, valid, test)")
+    assert repr(Run.open(run)) == f"Run({str(run)!r})"
+    assert repr(Nowcaster.from_run(run)).endswith(": 3 observed → 4 forecast frames)")
+    assert "toy" in repr(Nowcaster.from_run(run))

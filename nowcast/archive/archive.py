@@ -195,8 +195,17 @@ class Archive:
         """Close the day files; reading opens them again."""
         self._open.close()
 
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.times)
+
     def __repr__(self) -> str:
-        return f"Archive({str(self.path)!r}, {len(self.times)} frames of {self.shape[0]}×{self.shape[1]})"
+        minutes = self.interval / np.timedelta64(60, "s")
+        days, splits = self.days, ", ".join(self.splits) or "none"
+        return (
+            f"Archive({str(self.path)!r}: {len(self)} frames of {self.shape[0]}×{self.shape[1]} every {minutes:g} min, "
+            f"{days[0]} to {days[-1]}; splits: {splits})"
+        )
 
     def _read(
         self,

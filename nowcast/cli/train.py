@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -52,4 +53,9 @@ def train(
     from nowcast.training import train as run
 
     done = run(experiment, runs, resume=resume, progress=not quiet)
+    if os.environ.get("RANK", "0") != "0":
+        return  # one process of several under torchrun has the word
+    from nowcast.report import draw_training
+
+    draw_training(done.path)
     typer.echo(f"{done.path}: {experiment.training.steps} steps; next: nowcast evaluate {quote(str(done.path))}")
