@@ -13,19 +13,12 @@ from nowcast import ingest
 from nowcast.archive import Archive
 from nowcast.errors import NowcastError
 from nowcast.readers import open_source, recognized_format
+from nowcast.readers.description import ImagesDescription
 from nowcast.units import rain_rate_from_scaled
 
-MARSHALL_PALMER = {
-    "time": "radar_%Y%m%d%H%M.png",
-    "interval": 10,
-    "unit": "dBZ",
-    "linear": {"slope": 0.5, "offset": -32},
-    "no_echo": 0,
-    "missing": 255,
-    "zr": [200, 1.6],
-    "center": [31.0, 121.9],
-    "pixel": 1000,
-}
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+MARSHALL_PALMER = yaml.safe_load(DOCUMENT.partition("```yaml\n")[2].partition("```")[0])
+"""The example of docs/data.md."""
 LEVELS = np.arange(96, dtype=np.uint8).reshape(8, 12) + 70
 LEVELS[0] = 0
 LEVELS[1, :3] = 255
@@ -169,6 +162,11 @@ def test_the_user_wins_over_the_file(folder: Path):
     assert archive.attributes["source_zr_a"] == 300 and archive.attributes["place"] == "stated by the user"
     with pytest.raises(NowcastError, match=r"about 27.700° S 153.200° E, which is not .* about 31.000° N 121.900° E"):
         read(folder)
+
+
+def test_every_key_is_documented():
+    table = DOCUMENT.partition("## A folder of images")[2].partition("## A format of your own")[0]
+    assert [key for key in ImagesDescription.model_fields if f"`{key}`" not in table] == []
 
 
 def test_the_latest_and_recognition(folder: Path):
