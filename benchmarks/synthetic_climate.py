@@ -1,112 +1,125 @@
-"""Compare the climate of radar archives in the HKO-7 layout: python benchmarks/synthetic_climate.py TREE [TREE ...]
+"""Compare the climate of radar archives: python benchmarks/synthetic_climate.py ARCHIVE [ARCHIVE ...]
 
-One column per tree: wet shares, persistence and advection CSI, correlation in time, slope of the spectrum. Pixels of
-the static mask are left out; doubtful pixels (0 < code < 71) count as what they say, as in the KDD code.
+One column per archive: how much it rains, how long it lasts where it is and along its motion, how fine it is. Only
+pixels usable in nine of ten frames count, doubtful ones as what they say. Leads are the nearest whole number of frames.
 """
 
 from __future__ import annotations
 
 import argparse
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from nowcast.units import THRESHOLDS, rain_rate_from_scaled, scaled_from_rain_rate
+from nowcast.archive import Archive
+from nowcast.motion.advection import advect
+from nowcast.motion.optical_flow import motion_field
+from nowcast.radar.flags import UNSEEN
+from nowcast.units import THRESHOLDS, exact_threshold, rain_rate_from_scaled
 
 RATES = rain_rate_from_scaled(np.arange(256) / 255.0)
 """Rain rate in mm/h of every code."""
 
+LEADS = (10, 30, 60)
+"""Minutes."""
 
-def read_tree(tree: Path) -> tuple[dict[datetime, np.ndarray], np.ndarray]:
-    """The readable frames of a tree by time, uint8 (H, W), and the static mask, bool (H, W), True = use."""
-    frames = {}
-    for path in sorted((tree / "radarPNG").glob("*/*/*/RAD*.png")):
-        if path.read_bytes().endswith(b"IEND\xaeB`\x82"):  # a truncated file would be decoded as far as it goes
-            frames[datetime.strptime(path.stem, "RAD%y%m%d%H%M%S")] = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    with np.load(tree / "hko_data" / "mask_dat.npz") as masks:
-        return frames, ~masks["exclude_mask"].astype(bool)
+FLOOR = 36
+"""Code of 0 dBZ: no echo counts as this where the spectrum is measured, so that its slope is that of the rain."""
 
 
-def extrapolate(before: np.ndarray, now: np.ndarray, span: int, steps: int) -> np.ndarray:
-    """The field `steps` frames after `now`, moved with the optical flow seen over the last `span` frames."""
-    flow_method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    smooth = [cv2.GaussianBlur(np.maximum(frame, 50), (0, 0), 2) for frame in (before, now)]
-    flow = flow_method.calc(smooth[1], smooth[0], None)  # where each pixel of `now` came from
-    weight = cv2.GaussianBlur((now > 70).astype(np.float32), (0, 0), 25) + 1e-3
-    flow = np.dstack([cv2.GaussianBlur(flow[..., i] * (now > 70), (0, 0), 25) / weight for i in (0, 1)]) * (
-        steps / span
-    )
-    rows, columns = np.mgrid[: now.shape[0], : now.shape[1]].astype(np.float32)
-    return cv2.remap(now, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_NEAREST, borderValue=0)
-
-
-def spectrum_slope(frame: np.ndarray) -> float:
-    """Exponent of the radially averaged power of the dB field between wavelengths of 4 and 64 pixels."""
-    field = np.maximum(frame.astype(np.float64), 36.0)  # no echo counts as 0 dBZ: the slope is that of the rain
-    window = np.outer(np.hanning(len(field)), np.hanning(len(field)))
+def spectrum_slope(codes: NDArray[np.uint8], pixel_km: float) -> float:
+    """Exponent of the radially averaged power of the dB field between wavelengths of 8 and 64 km."""
+    side = min(codes.shape)
+    top, left = ((length - side) // 2 for length in codes.shape)
+    field = np.maximum(codes[top : top + side, left : left + side].astype(np.float64), FLOOR)
+    window = np.outer(np.hanning(side), np.hanning(side))
     power = np.abs(np.fft.fft2((field - field.mean()) * window)) ** 2
-    wave = np.hypot(*np.meshgrid(np.fft.fftfreq(len(field)), np.fft.fftfreq(len(field))))
-    edges = np.geomspace(1 / 64, 1 / 4, 13)
+    wave = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side))) / pixel_km
+    edges = np.geomspace(1 / 64, 1 / 8, 11)
     band = np.digitize(wave.ravel(), edges)
-    mean = [power.ravel()[band == i].mean() for i in range(1, 13)]
-    centers = np.sqrt(edges[1:] * edges[:-1])
-    return float(np.polyfit(np.log(centers), np.log(mean), 1)[0])
+    mean = [power.ravel()[band == i].mean() for i in range(1, len(edges))]
+    return float(np.polyfit(np.log(np.sqrt(edges[1:] * edges[:-1])), np.log(mean), 1)[0])
 
 
-def climate(tree: Path, lead_steps: int = 5, stride: int = 2) -> dict[str, float]:
-    """The figures of one tree; `lead_steps` frames ahead (5 = 30 min), every `stride`-th frame."""
-    frames, use = read_tree(tree)
-    times = sorted(frames)
-    histogram = np.zeros(256)
-    for time in times:
-        histogram += np.bincount(frames[time][use], minlength=256)
+class Pairs:
+    """Forecast and observed codes of one lead time, pooled over frames."""
+
+    def __init__(self) -> None:
+        self.sums = np.zeros(6)  # n, f, o, ff, oo, fo
+        self.counts = {rate: np.zeros(3) for rate in THRESHOLDS}  # hits, forecast, observed
+
+    def add(self, forecast: NDArray[np.float32], observed: NDArray[np.float32]) -> None:
+        f, o = forecast.astype(np.float64), observed.astype(np.float64)
+        self.sums += len(f), f.sum(), o.sum(), f @ f, o @ o, f @ o
+        for rate, count in self.counts.items():
+            edge = 255 * exact_threshold(rate)
+            count += ((f >= edge) & (o >= edge)).sum(), (f >= edge).sum(), (o >= edge).sum()
+
+    def correlation(self) -> float:
+        n, f, o, ff, oo, fo = self.sums
+        return float((fo / n - f * o / n**2) / np.sqrt((ff / n - (f / n) ** 2) * (oo / n - (o / n) ** 2)))
+
+    def csi(self, rate: float) -> float:
+        hits, forecast, observed = self.counts[rate]
+        return float(hits / max(forecast + observed - hits, 1))
+
+
+def climate(archive: Archive, frames: int) -> dict[str, float]:
+    """The figures of one archive, from `frames` evenly spaced issue times."""
+    minutes = archive.interval / np.timedelta64(1, "m")
+    pixel_km = float(abs(archive.x[1] - archive.x[0])) / 1000
+    leads = {lead: max(1, round(lead / minutes)) for lead in LEADS}
+    times, histogram, slopes, speeds = archive.times, np.zeros(256), [], []
+    usable = (archive.read(times[:: max(1, len(times) // 60)]).flags != UNSEEN).mean(axis=0) > 0.9
+    pairs = {(kind, lead): Pairs() for kind in ("persistence", "extrapolation") for lead in LEADS}
+    known = set(times.tolist())
+    complete = [
+        time for time in times if all(time + k * archive.interval in known for k in range(-2, max(leads.values()) + 1))
+    ] or [time for time in times if all(time + k * archive.interval in known for k in range(-2, leads[30] + 1))]
+    for time in complete[:: max(1, len(complete) // frames)]:
+        slots = time + np.arange(-2, max(leads.values()) + 1) * archive.interval
+        read = archive.read(slots)
+        codes, seen = read.codes, read.flags != UNSEEN
+        histogram += np.bincount(codes[2][usable], minlength=256)
+        motion = motion_field(codes[:3].astype(np.float32) / 255, seen[:3], np.arange(3))
+        speeds.append(float(np.hypot(*np.moveaxis(motion, -1, 0)).mean()) * pixel_km * 1000 / (60 * minutes))
+        if (codes[2][usable] > 71).mean() > 0.002:  # an all but dry frame has no structure to measure
+            slopes.append(spectrum_slope(codes[2], pixel_km))
+        carried = list(advect(codes[2].astype(np.float32), seen[2], motion, max(leads.values())))
+        for lead, steps in leads.items():
+            if read.present[2 + steps]:
+                use = usable & seen[2 + steps] & ~np.isnan(carried[steps - 1])
+                later = codes[2 + steps][use].astype(np.float32)
+                pairs["persistence", lead].add(codes[2][use].astype(np.float32), later)
+                pairs["extrapolation", lead].add(carried[steps - 1][use], later)
     share = histogram / histogram.sum()
-    figures = {"frames": float(len(times)), "mean rate, mm/h": float(share @ RATES)}
-    for rate in (0.1, *THRESHOLDS):
-        figures[f"share ≥ {rate:g} mm/h, %"] = 100 * float(share[RATES >= rate].sum())
-    figures["doubtful (0 < code < 71), %"] = 100 * float(share[1:71].sum())
-
-    interval = timedelta(minutes=6)
-    codes = {rate: 255 * float(scaled_from_rain_rate(rate)) for rate in THRESHOLDS}
-    counts = {(kind, rate): np.zeros(3) for kind in ("persistence", "advection") for rate in THRESHOLDS}
-    correlations: dict[int, list[float]] = {1: [], lead_steps: [], 2 * lead_steps: []}
-    slopes = []
-    span = 3
-    for time in times[::stride]:
-        now = frames[time]
-        if (now[use] >= codes[0.5]).mean() < 0.002:
-            continue  # an all but dry frame has no structure to compare
-        slopes.append(spectrum_slope(now))
-        for steps, values in correlations.items():
-            if (later := frames.get(time + steps * interval)) is not None and later[use].any():
-                values.append(float(np.corrcoef(now[use], later[use])[0, 1]))
-        before, later = frames.get(time - span * interval), frames.get(time + lead_steps * interval)
-        if before is None or later is None:
-            continue
-        forecasts = {"persistence": now, "advection": extrapolate(before, now, span, lead_steps)}
-        for (kind, rate), count in counts.items():
-            forecast, observed = forecasts[kind][use] >= codes[rate], later[use] >= codes[rate]
-            count += (forecast & observed).sum(), (observed & ~forecast).sum(), (forecast & ~observed).sum()
-    for (kind, rate), count in counts.items():
-        figures[f"CSI {kind} +{6 * lead_steps} min, {rate:g} mm/h"] = float(count[0] / max(count.sum(), 1))
-    for steps, values in correlations.items():
-        figures[f"correlation +{6 * steps} min"] = float(np.mean(values)) if values else float("nan")
-    figures["spectrum slope (4-64 pixels)"] = float(np.mean(slopes)) if slopes else float("nan")
+    figures = {"pixel, km": pixel_km, "interval, min": float(minutes), "mean rate, mm/h": float(share @ RATES)}
+    figures |= {f"share ≥ {rate:g} mm/h, %": 100 * float(share[RATES >= rate].sum()) for rate in (0.1, *THRESHOLDS)}
+    figures["speed, m/s"], figures["spectrum slope, 8-64 km"] = float(np.mean(speeds)), float(np.mean(slopes))
+    for (kind, lead), pair in pairs.items():
+        if kind == "extrapolation" and pair.sums[0]:
+            figures[f"correlation along the motion, +{lead} min"] = pair.correlation()
+    for rate in THRESHOLDS:
+        for lead in (30, 60):
+            if pairs["persistence", lead].sums[0]:
+                for kind in ("persistence", "extrapolation"):
+                    figures[f"CSI {kind}, +{lead} min, {rate:g} mm/h"] = pairs[kind, lead].csi(rate)
     return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("trees", nargs="+", type=Path)
-    parser.add_argument("--stride", type=int, default=2, help="score every n-th frame")
+    parser.add_argument("archives", nargs="+", type=Path)
+    parser.add_argument("--frames", type=int, default=30, help="issue times per archive")
     arguments = parser.parse_args()
-    columns = [climate(tree, stride=arguments.stride) for tree in arguments.trees]
-    print("| figure | " + " | ".join(tree.name for tree in arguments.trees) + " |")
+    cv2.setNumThreads(1)
+    columns = [climate(Archive.open(path), arguments.frames) for path in arguments.archives]
+    print("| figure | " + " | ".join(path.name for path in arguments.archives) + " |")
     print("|---|" + "---|" * len(columns))
-    for figure in columns[0]:
-        print(f"| {figure} | " + " | ".join(f"{column[figure]:.3g}" for column in columns) + " |")
+    for figure in dict.fromkeys(name for column in columns for name in column):
+        print(f"| {figure} | " + " | ".join(f"{column.get(figure, float('nan')):.3g}" for column in columns) + " |")
 
 
 if __name__ == "__main__":

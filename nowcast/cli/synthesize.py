@@ -25,7 +25,7 @@ def synthesize(
     ] = None,
     interval: Annotated[int, typer.Option(min=1, max=30, help="Minutes between frames; divides a day.")] = 6,
     climate: Annotated[
-        str, typer.Option(help="The weather: summer, convective, stratiform, weak, or mixed (all but summer).")
+        str, typer.Option(help="The weather: summer, convective, unsteady, stratiform, weak, or mixed.")
     ] = "summer",
     workers: Workers = None,
     quiet: Quiet = False,

@@ -30,6 +30,13 @@ class Cells:
         self.fine = PIXEL_KM / pixel_km  # lengths below are pixels of PIXEL_KM, times this they are ours
         self.pixels = minutes * 60 / 1000 / pixel_km  # pixels per frame of 1 m/s
         self.clock = 0.0
+        self.surging = (rng.uniform(3, 8), rng.uniform(0, 2 * np.pi)) if regime.surge else (1.0, 0.0)  # hours, phase
+
+    @property
+    def vigor(self) -> float:
+        """Births now, relative to the regime's mean."""
+        period, phase = self.surging
+        return float(np.exp(self.regime.surge * np.sin(2 * np.pi * self.clock / period + phase)))
 
     def step(self, flow: FlowField, east: Field, south: Field, moisture: Field) -> None:
         """Ride, age, die and be born; `moisture` (box, box) favors births where it is large."""
@@ -39,9 +46,10 @@ class Cells:
         self.table[:, 2] += self.minutes
         self.table = self.table[self.table[:, 2] < self.table[:, 3]]
         hours = self.minutes / 60
-        born = [self._lone(moisture) for _ in range(self.rng.poisson(self.regime.cells * self.area * hours))]
+        births = self.regime.cells * self.vigor * self.area * hours
+        born = [self._lone(moisture) for _ in range(self.rng.poisson(births))]
         mature = self.table[(self.table[:, 2] > 0.3 * self.table[:, 3]) & (self.table[:, 4] > 40)]
-        for parent in mature[self.rng.random(len(mature)) < 1.4 * hours]:
+        for parent in mature[self.rng.random(len(mature)) < 1.4 * min(self.vigor, 1.0) * hours]:
             born.append(self._near(parent[0], parent[1], 11.0 * self.fine, parent[7]))
         born += self._along_lines(flow.mean, hours)
         if born:
@@ -104,7 +112,7 @@ class Cells:
         for line in self.lines:
             line["column"] += mean[0]
             line["row"] += mean[1]
-            for _ in range(rng.poisson(2 * line["half"] / (11 * self.fine) * hours / 0.6)):
+            for _ in range(rng.poisson(2 * line["half"] / (11 * self.fine) * self.vigor * hours / 0.6)):
                 along = rng.uniform(-line["half"], line["half"])
                 ahead = line["bend"] * along**2 / line["half"] + rng.normal(0, 3.5 * self.fine)
                 column = line["column"] + along * np.cos(line["angle"]) - ahead * np.sin(line["angle"])

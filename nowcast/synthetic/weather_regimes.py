@@ -25,10 +25,11 @@ class Regime:
     saturation; slope, outer_km, lifetime: of the random field that rains (see `EvolvingField`); swing: how strongly
     the threshold swings over hours. cells: births of lone cells; lines: squall lines per day; peak: mean of the cells'
     strongest reflectivity, dBZ; cell_life: factor of their 20-60 minutes; endurance: by what share a cell lives longer
-    per dB of its peak above 38 dBZ; drift: speed of a cell's own, beside the flow's. lift: how far a standing pattern,
-    as of mountains, lowers the threshold; band: the same of a front that travels slower than the wind. noise: of the
-    measurement, dB, new in every frame. variety: wind, wet share, lifetime, and births of a day are those given times
-    exp(±variety).
+    per dB of its peak above 38 dBZ; drift: speed of a cell's own, beside the flow's; surge: births
+    swing between exp(±surge) times the mean within some hours, so that whole systems grow and die. lift: how far a
+    standing pattern, as of mountains, lowers the threshold; band: the same of a front that travels slower than the
+    wind. noise: of the measurement, dB, new in every frame. variety: wind, wet share, lifetime, and births of a day are
+    those given times exp(±variety).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Regime:
     cell_life: float = 1.0
     endurance: float = 0.0
     drift: float = 0.0
+    surge: float = 0.0
     lift: float = 0.0
     band: float = 0.0
     noise: float = 0.0
@@ -114,6 +116,11 @@ CLIMATES: dict[str, tuple[Regime, ...]] = {
         replace(_STORM, name="squalls", wind=12.0, cells=2.0, lines=4.0, peak=37.5),
         replace(_STORM, name="cyclone", wind=6.0, wet=0.03, cells=3.0, vortex=True, peak=37.5),
     ),
+    "unsteady": (
+        replace(_STORM, name="popcorn", wind=3.5, wet=0.004, cells=14.0, cell_life=0.9, endurance=0.04, surge=1.3),
+        replace(_STORM, name="surges", wind=7.0, cells=6.0, cell_life=1.0, endurance=0.08, surge=1.6),
+        replace(_STORM, name="fading", wind=9.0, wet=0.05, spread=26.0, cells=2.0, peak=37.5, surge=1.6, swing=4.0),
+    ),
     "stratiform": (
         replace(_RAIN, name="front", wind=14.0, wet=0.08, spread=17.0, cells=1.0, band=1.2, lifetime=90.0),
         replace(_RAIN, name="rain"),
@@ -134,7 +141,7 @@ CLIMATES["mixed"] = tuple(
     for name in ("convective", "stratiform", "weak")
     for regime in CLIMATES[name][row : row + 1]
 )
-"""Weather by name: each climate's kinds take turns; `mixed` has those of all but summer."""
+"""Weather by name: each climate's kinds take turns; `mixed` has the convective, stratiform and weak ones."""
 
 
 def regime_of_day(seed: int, day: int, climate: str = "summer") -> Regime:

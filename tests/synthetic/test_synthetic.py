@@ -108,7 +108,7 @@ def test_other_settings_and_fewer_days_are_refused(tmp_path: Path) -> None:
         ({"pixel": 100.0}, "100 m wide, expected 250 to 4000 m"),
         (
             {"climate": "martian"},
-            "unknown climate 'martian', expected one of summer, convective, stratiform, weak, mixed",
+            "unknown climate 'martian', expected one of summer, convective, unsteady, stratiform, weak, mixed",
         ),
     ],
 )
