@@ -10,7 +10,7 @@ import pytest
 import torch
 import xarray as xr
 
-from nowcast import Archive, Nowcaster, NowcastError, forecast, read_forecast, train, write_forecast
+from nowcast import Archive, Nowcaster, NowcastError, evaluate, forecast, read_forecast, train, write_forecast
 from nowcast.clips.surroundings import observed_around
 from nowcast.run import Run
 
@@ -155,3 +155,21 @@ def test_mistakes_are_told(run: Run, small_archive: Path, tmp_path: Path) -> Non
     (tmp_path / "blocked").write_text("a file where a folder should be")
     with pytest.raises(NowcastError, match="cannot be written"):
         forecast(run, small_archive, tmp_path / "blocked" / "f.nc")
+
+
+def test_a_command_reads_a_checkpoint_once(
+    run: Run, small_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path, **options: object) -> object:
+        read.append(Path(path))
+        return load(path, **options)
+
+    load = torch.load
+    monkeypatch.setattr(torch, "load", counted)
+    forecast(run, small_archive)
+    assert read == [run.checkpoint("best")]
+    read.clear()
+    evaluate(run, output=tmp_path / "scores")
+    assert read == [run.checkpoint("best")]
