@@ -30,7 +30,7 @@ def measure(arm: str, config: str, batch: int, steps: int, threads: int) -> dict
     from nowcast.models import build_model
     from nowcast.models.convgru import ConvGRU
     from nowcast.models.recurrence import State, at_least_float32
-    from nowcast.training.memory import keep_freed_memory
+    from nowcast.training.memory import disable_malloc_trim
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -38,7 +38,7 @@ def measure(arm: str, config: str, batch: int, steps: int, threads: int) -> dict
     options = experiment.model.model_copy(update={"memel": MemelConfig() if "MEmeL" in arm else None})
     model = build_model(options)
     if "memory kept" in arm:
-        keep_freed_memory()
+        disable_malloc_trim()
     if arm == "obvious":
 
         def step_by_step(self: ConvGRU, inputs: torch.Tensor | int, state: State | None) -> tuple[torch.Tensor, State]:

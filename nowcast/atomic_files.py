@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written under a temporary name in the same folder, then renamed."""
+"""Files written atomically, whole or not at all: under a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITER_LOCK = f".writer{LOCK_SUFFIX}"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; it becomes `path` when the block ends well and vanishes otherwise.
 
     Same folder, because a rename is atomic only inside one file system; synced before the rename, because some
@@ -61,13 +61,13 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Any, indent: int | None = 1) -> None:
-    """Write plain data as JSON, whole or not at all."""
+    """Write plain data as JSON, atomically."""
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
-    with whole_file(path) as temporary:
+    """Write UTF-8 text, atomically."""
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -77,3 +77,6 @@ def remove_leftovers(folder: Path) -> int:
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
     return len(leftovers)
+
+
+whole_file = atomic_file

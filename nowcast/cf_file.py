@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nowcast.atomic_files import whole_file
+from nowcast.atomic_files import atomic_file
 from nowcast.errors import NowcastError
 
 
@@ -32,10 +32,12 @@ def write_cf(dataset: xr.Dataset, path: Path, encoding: Mapping[Any, Mapping[str
     file = dataset.assign_attrs({**added, **dataset.attrs, "Conventions": "CF-1.10"})
     for name in {variable.attrs.get("grid_mapping") for variable in file.variables.values()} & set(file.variables):
         file[name].attrs.setdefault("long_name", "coordinate reference system")
-    merged = {name: {**_encoding(variable, name in file.coords), **(encoding or {}).get(name, {})}
-              for name, variable in file.variables.items()}  # fmt: skip
+    merged = {
+        name: {**_encoding(variable, name in file.coords), **(encoding or {}).get(name, {})}
+        for name, variable in file.variables.items()
+    }
     try:
-        with whole_file(path) as temporary:
+        with atomic_file(path) as temporary:
             file.to_netcdf(temporary, engine="netcdf4", encoding=merged)
     except RuntimeError as error:  # what the netCDF library says of a full disk
         raise NowcastError(f"{path} cannot be written ({error}); choose a folder that has room") from error

@@ -158,13 +158,37 @@ class MemelConfig(Description):
 
 
 PAPER_LEVELS = (
-    LevelConfig(features=8, kernel=7, stride=5, hidden=64, input_kernel=3, state_kernel=5,
-                upsample_features=8, upsample_kernel=7),
-    LevelConfig(features=64, kernel=5, stride=3, hidden=192, input_kernel=3, state_kernel=5,
-                upsample_features=192, upsample_kernel=5),
-    LevelConfig(features=192, kernel=3, stride=2, hidden=192, input_kernel=3, state_kernel=3,
-                upsample_features=192, upsample_kernel=4),
-)  # fmt: skip
+    LevelConfig(
+        features=8,
+        kernel=7,
+        stride=5,
+        hidden=64,
+        input_kernel=3,
+        state_kernel=5,
+        upsample_features=8,
+        upsample_kernel=7,
+    ),
+    LevelConfig(
+        features=64,
+        kernel=5,
+        stride=3,
+        hidden=192,
+        input_kernel=3,
+        state_kernel=5,
+        upsample_features=192,
+        upsample_kernel=5,
+    ),
+    LevelConfig(
+        features=192,
+        kernel=3,
+        stride=2,
+        hidden=192,
+        input_kernel=3,
+        state_kernel=3,
+        upsample_features=192,
+        upsample_kernel=4,
+    ),
+)
 """The three levels of the HKO-7 ConvGRU, 13 775 137 parameters (Shi et al. 2017; KDD 2024)."""
 
 

@@ -78,15 +78,15 @@ def _archive(path: Path) -> str:
             "source": facts["source_format"],
             "size": f"{facts['bytes'] / 2**20:.1f} MiB",
         },
-    )  # fmt: skip
+    )
 
 
 def _run(path: Path) -> str:
     from nowcast.run import Run
-    from nowcast.training_log import read_journal
+    from nowcast.training_log import read_training_log
 
     run = Run.open(path)
-    experiment, log = run.experiment, read_journal(path)
+    experiment, log = run.experiment, read_training_log(path)
     validated = [row for row in log if "validation_loss" in row]
     best = min(validated, key=lambda row: row["validation_loss"], default=None)
     memel = experiment.model.memel
@@ -96,13 +96,14 @@ def _run(path: Path) -> str:
         "archive": experiment.data.archive,
         "frames": f"{experiment.data.observed} observed → {experiment.data.forecast} forecast{crop}",
         "network": f"{experiment.model.title}, hidden {hidden}",
-        "MEmeL": "none" if memel is None else f"{', '.join(memel.placement)}; {memel.neurons} neurons, "
-        f"strength {memel.strength:g}",
+        "MEmeL": "none"
+        if memel is None
+        else f"{', '.join(memel.placement)}; {memel.neurons} neurons, strength {memel.strength:g}",
         "started from": experiment.start_from or "scratch",
         "steps": f"{log[-1]['step'] if log else 0} of {experiment.training.steps}",
         "seed": experiment.seed,
         "checkpoints": ", ".join(sorted(file.stem for file in run.checkpoints.glob("*.ckpt"))) or "none yet",
-    }  # fmt: skip
+    }
     if best is not None:
         rows["best validation"] = (
             f"B-MSE {best['validation_balanced_mse']:.2f}, B-MAE {best['validation_balanced_mae']:.2f} "
@@ -137,7 +138,7 @@ def _netcdf(path: Path) -> str:
                 f"{file.attrs.get('observed_frames_bridged', 0)} of them bridged",
                 **{key: file.attrs[key] for key in ("caution", "fallback") if key in file.attrs},
             },
-        )  # fmt: skip
+        )
     if "balanced_mse" in file:
         mean = file[["balanced_mse", "balanced_mae"]].mean("lead_time")
         names = file["forecaster"].values.tolist() if "forecaster" in file.dims else [""]

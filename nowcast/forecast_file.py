@@ -42,14 +42,31 @@ def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = F
     rate = {**RAIN_RATE, "coordinates": "time forecast_reference_time"}
     file = xr.Dataset(
         {
-            "rainfall_rate": (("lead_time", "y", "x"), one["rain_rate"].values,
-                              {**rate, "long_name": "rain rate, nowcast", **grid}),
-            "observed_rainfall_rate": (("observed_time", "y", "x"), one["observed_rain_rate"].values,
-                                       {"standard_name": "rainfall_rate", "units": "mm h-1",
-                                        "long_name": "rain rate, observed before the issue time", **grid}),
-            "static_mask": (("y", "x"), one["static_mask"].values.astype(np.int8),
-                            {"long_name": "seen by the radar", "flag_values": np.array([0, 1], np.int8),
-                             "flag_meanings": "unseen seen", **grid}),
+            "rainfall_rate": (
+                ("lead_time", "y", "x"),
+                one["rain_rate"].values,
+                {**rate, "long_name": "rain rate, nowcast", **grid},
+            ),
+            "observed_rainfall_rate": (
+                ("observed_time", "y", "x"),
+                one["observed_rain_rate"].values,
+                {
+                    "standard_name": "rainfall_rate",
+                    "units": "mm h-1",
+                    "long_name": "rain rate, observed before the issue time",
+                    **grid,
+                },
+            ),
+            "static_mask": (
+                ("y", "x"),
+                one["static_mask"].values.astype(np.int8),
+                {
+                    "long_name": "seen by the radar",
+                    "flag_values": np.array([0, 1], np.int8),
+                    "flag_meanings": "unseen seen",
+                    **grid,
+                },
+            ),
         },
         coords={
             "forecast_reference_time": ((), one["issue_time"].values, {"standard_name": "forecast_reference_time"}),
@@ -63,7 +80,7 @@ def write_forecast(nowcast: xr.Dataset, path: str | Path, reflectivity: bool = F
             **{key: value for key, value in nowcast.attrs.items() if key not in ("source", "history", "version")},
             "title": "Precipitation nowcast",
         },
-    )  # fmt: skip
+    )
     if reflectivity:
         decibels = HKO7_ZR.reflectivity(one["rain_rate"].values).clip(HKO7_SCALE.minimum, HKO7_SCALE.maximum)
         attrs = {"standard_name": "equivalent_reflectivity_factor", "units": "dBZ", **grid}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nowcast.evaluation import read_cases, read_scores
-from nowcast.training_log import read_journal
+from nowcast.training_log import read_training_log
 from nowcast.visualization import Case, plot_gallery, plot_scores, plot_training
 
 
@@ -45,6 +45,6 @@ def draw_report(folder: str | Path) -> list[Path]:
 def draw_training(run: str | Path) -> Path | None:
     """Draw the training curve of a run directory into `plots/training.png`; None where nothing is logged yet."""
     run = Path(run)
-    if not any("loss" in row for row in read_journal(run)):
+    if not any("loss" in row for row in read_training_log(run)):
         return None
     return plot_training(run / "log.csv", run / "plots" / "training.png")

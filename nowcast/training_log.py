@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nowcast.atomic_files import whole_file
+from nowcast.atomic_files import atomic_file
 from nowcast.errors import NowcastError
 
 COLUMNS = (
@@ -22,16 +22,16 @@ COLUMNS = (
 """`step` counts finished optimizer steps; losses and errors are means since the last row or over all windows."""
 
 
-class Journal:
+class TrainingLog:
     """Appends rows to `log.jsonl` and `log.csv` in a run directory."""
 
     def __init__(self, folder: Path, resume_at: int) -> None:
         """Open the log, keeping only the rows up to optimizer step `resume_at` (0: start anew)."""
         self._lines, self._table = folder / "log.jsonl", folder / "log.csv"
-        kept = [row for row in read_journal(folder) if row["step"] <= resume_at] if resume_at else []
-        with whole_file(self._lines) as temporary:
+        kept = [row for row in read_training_log(folder) if row["step"] <= resume_at] if resume_at else []
+        with atomic_file(self._lines) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        with whole_file(self._table) as temporary, temporary.open("w", newline="") as stream:
+        with atomic_file(self._table) as temporary, temporary.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
@@ -44,7 +44,7 @@ class Journal:
             csv.DictWriter(stream, COLUMNS).writerow(row)
 
 
-def read_journal(folder: Path) -> list[dict[str, Any]]:
+def read_training_log(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's log; an unfinished last line (the machine went down) is dropped."""
     path = folder / "log.jsonl"
     if not path.exists():

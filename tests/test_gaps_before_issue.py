@@ -123,8 +123,10 @@ def test_more_than_was_trained_is_refused_or_marked(small_archive: Path) -> None
         nowcaster(small)
     marked = nowcaster(small, 4, beyond_training=True).attrs["caution"].split("; ")
     assert [part.split(",")[0] for part in marked] == [
-        "beyond training: 4 lead steps", "beyond training: frames of 17×48", "pixels of 1066.67 m"
-    ]  # fmt: skip
+        "beyond training: 4 lead steps",
+        "beyond training: frames of 17×48",
+        "pixels of 1066.67 m",
+    ]
     assert reach_of(read_experiment(TOY).model) == 3 * 2 * 3
 
 

@@ -29,8 +29,15 @@ def test_the_path_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     by_hand = commands(SHELL[1])
     assert [words[1] for words in by_hand] == [
-        "synthesize", "ingest", "train", "train", "evaluate", "forecast", "animate", "info"
-    ]  # fmt: skip
+        "synthesize",
+        "ingest",
+        "train",
+        "train",
+        "evaluate",
+        "forecast",
+        "animate",
+        "info",
+    ]
     for words in by_hand:
         done = CliRunner().invoke(app, [*words[1:], *(QUICK if words[1] == "train" else [])])
         assert done.exit_code == 0, f"{shlex.join(words)}\n{done.output}"

@@ -1,4 +1,4 @@
-"""One day of an archive: a CF-1.10 netCDF-4 file, written whole or not at all."""
+"""One day of an archive: a CF-1.10 netCDF-4 file, written atomically."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.archive.compression import CHUNK_FRAMES, Compression, compression_options
-from nowcast.atomic_files import whole_file
+from nowcast.atomic_files import atomic_file
 from nowcast.errors import NowcastError
 from nowcast.radar.flags import DOUBTFUL, FLAG_MEANINGS, UNSEEN, USABLE
 from nowcast.radar.grid import Grid
@@ -58,7 +58,7 @@ def write_day(
     NowcastError where it cannot be written.
     """
     try:
-        with whole_file(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+        with atomic_file(path) as temporary, netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
             file.setncatts({"Conventions": "CF-1.10", "history": HISTORY, **attributes})
             _write(file, content, grid, compression)
     except RuntimeError as error:  # what the netCDF library says of a full disk

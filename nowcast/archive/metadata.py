@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nowcast.archive.day_file import HISTORY, flag_attributes, write_grid
 from nowcast.archive.splits import Splits
-from nowcast.atomic_files import whole_file, write_json
+from nowcast.atomic_files import atomic_file, write_json
 from nowcast.errors import NowcastError
 from nowcast.radar.grid import Grid
 
@@ -50,7 +50,7 @@ class Metadata:
 
 def write_metadata(folder: Path, metadata: Metadata) -> None:
     """Write `grid.nc`, then `archive.json`: a folder with the second is an archive and has both."""
-    with whole_file(folder / GRID_FILE) as temporary, netCDF4.Dataset(temporary, "w") as file:
+    with atomic_file(folder / GRID_FILE) as temporary, netCDF4.Dataset(temporary, "w") as file:
         file.setncatts({"Conventions": "CF-1.10", "history": HISTORY, **metadata.attributes})
         write_grid(file, metadata.grid)
         mask = file.createVariable("static_mask", "u1", ("y", "x"), compression="zlib")

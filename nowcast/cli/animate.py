@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from nowcast.cli.app import app, plainly
+from nowcast.cli.app import app, report_errors
 from nowcast.errors import NowcastError
 
 
 @app.command()
-@plainly
+@report_errors
 def animate(
     forecast_file: Annotated[Path, typer.Argument(help="File made by `nowcast forecast`.", metavar="FORECAST.nc")],
     output: Annotated[

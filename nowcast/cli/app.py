@@ -44,7 +44,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes to work with.  [default: all cores]")]
 
 
-def plainly(command: Callable[..., None]) -> Callable[..., None]:
+def report_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Say what went wrong in one sentence, and exit with 1 (bad input) or 130 (interrupted)."""
 
     @functools.wraps(command)
@@ -70,3 +70,6 @@ def plainly(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(130) from None
 
     return wrapped
+
+
+plainly = report_errors

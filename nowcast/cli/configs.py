@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import app, plainly
+from nowcast.cli.app import app, report_errors
 
 
 @app.command()
-@plainly
+@report_errors
 def configs(
     name: Annotated[
         str | None, typer.Argument(help="Print this experiment with every default spelled out.", metavar="NAME")

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import Quiet, app, plainly
+from nowcast.cli.app import Quiet, app, report_errors
 
 
 @app.command()
-@plainly
+@report_errors
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything the demo makes.")] = Path(
         "demo"

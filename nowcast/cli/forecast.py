@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nowcast.cli.app import ArchiveArgument, app, plainly
+from nowcast.cli.app import ArchiveArgument, app, report_errors
 from nowcast.errors import NowcastError
 from nowcast.forecaster_names import BASELINE_NAMES, NAMES, run_or_name
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @app.command()
-@plainly
+@report_errors
 def forecast(
     run: Annotated[str, typer.Argument(help=f"Run directory, or a baseline ({', '.join(NAMES)}).", metavar="RUN")],
     archive: ArchiveArgument,
@@ -47,13 +47,24 @@ def forecast(
 
     from nowcast.forecasting import forecast as issue
 
-    made = issue(run, archive, output, at=at, lead_steps=lead_steps, checkpoint=checkpoint, masks=masks,
-                 fallback=fallback, beyond_training=beyond_training)  # fmt: skip
+    made = issue(
+        run,
+        archive,
+        output,
+        at=at,
+        lead_steps=lead_steps,
+        checkpoint=checkpoint,
+        masks=masks,
+        fallback=fallback,
+        beyond_training=beyond_training,
+    )
     minutes = made["lead_time"].values[-1].astype("timedelta64[m]").astype(int)
     for sentence in remarks(made):
         typer.echo(f"nowcast: {sentence}", err=True)
-    typer.echo(f"{output}: issued {made['issue_time'].values[0].astype('datetime64[m]')} UTC, up to +{minutes} min; "
-               f"next: nowcast animate {quote(str(output))} --observed {quote(str(archive))}")  # fmt: skip
+    typer.echo(
+        f"{output}: issued {made['issue_time'].values[0].astype('datetime64[m]')} UTC, up to +{minutes} min; "
+        f"next: nowcast animate {quote(str(output))} --observed {quote(str(archive))}"
+    )
 
 
 def remarks(nowcast: xr.Dataset) -> list[str]:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import app, plainly
+from nowcast.cli.app import app, report_errors
 
 
 @app.command()
-@plainly
+@report_errors
 def info(
     path: Annotated[Path, typer.Argument(help="Archive, run directory, forecast file or scores.", metavar="PATH")],
     windows: Annotated[

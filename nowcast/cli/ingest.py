@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import Quiet, Workers, app, plainly
+from nowcast.cli.app import Quiet, Workers, app, report_errors
 from nowcast.readers import READERS
 
 
@@ -19,7 +19,7 @@ def _formats(incomplete: str) -> Iterator[str]:
 
 
 @app.command()
-@plainly
+@report_errors
 def ingest(
     format_: Annotated[
         str,

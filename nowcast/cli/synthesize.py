@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import Quiet, Workers, app, plainly
+from nowcast.cli.app import Quiet, Workers, app, report_errors
 
 
 @app.command()
-@plainly
+@report_errors
 def synthesize(
     out: Annotated[Path, typer.Argument(help="Folder to write, in the layout of HKO-7.", metavar="OUT")],
     days: Annotated[int, typer.Option(min=1, help="Number of days.")],
@@ -51,5 +51,7 @@ def synthesize(
         workers=workers,
         progress=not quiet,
     )
-    typer.echo(f"{out}: {summary.frames} frames of {size}×{size}, {len(summary.missing)} missing, "
-               f"{len(summary.truncated)} truncated")  # fmt: skip
+    typer.echo(
+        f"{out}: {summary.frames} frames of {size}×{size}, {len(summary.missing)} missing, "
+        f"{len(summary.truncated)} truncated"
+    )

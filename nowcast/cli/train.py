@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import Quiet, app, plainly
+from nowcast.cli.app import Quiet, app, report_errors
 
 
 @app.command()
-@plainly
+@report_errors
 def train(
     config: Annotated[
         Path, typer.Argument(help="Experiment file (YAML), or a shipped one (see `nowcast configs`).", metavar="CONFIG")

@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nowcast.archive import Archive
-from nowcast.atomic_files import whole_file
+from nowcast.atomic_files import atomic_file
 from nowcast.clips.model_input import check_masks, model_input, scaled_frames
 from nowcast.clips.store import ClipStore
 from nowcast.errors import NowcastError
@@ -108,8 +108,9 @@ class StoredMotion:
         ]
         pixels = sum(of_day.values()) * self.archive.shape[0] * self.archive.shape[1]
         with ExitStack() as stack:
-            bar = stack.enter_context(tqdm(total=sum(of_day.values()), desc="motion", unit="frame",
-                                           disable=not progress))  # fmt: skip
+            bar = stack.enter_context(
+                tqdm(total=sum(of_day.values()), desc="motion", unit="frame", disable=not progress)
+            )
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             if executor is None and pixels > SHORT and min(cores, len(days)) > 1:
                 spawn = multiprocessing.get_context("spawn")
@@ -190,7 +191,7 @@ def find_day(path: str, masks: str, history: int, day: str, file: str, source: s
                 for at in position.reshape(slots.shape)
             ]
         )
-        with whole_file(Path(file)) as temporary, open(temporary, "wb") as opened:
+        with atomic_file(Path(file)) as temporary, open(temporary, "wb") as opened:
             np.savez(opened, seconds=seconds(times), motion=motion.astype(np.float16), source=np.array(source))
     except NowcastError as error:
         return str(error)

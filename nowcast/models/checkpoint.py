@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nowcast.atomic_files import whole_file
+from nowcast.atomic_files import atomic_file
 from nowcast.errors import NowcastError
 from nowcast.models.networks import build_model
 from nowcast.run import Run
@@ -19,8 +19,8 @@ FORMAT = 1
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint whole or not at all; NowcastError when the folder cannot be written."""
-    with whole_file(path) as temporary:
+    """Write a checkpoint atomically; NowcastError when the folder cannot be written."""
+    with atomic_file(path) as temporary:
         torch.save({"format": FORMAT, **content}, temporary)
 
 
@@ -89,8 +89,10 @@ def start_from(model: nn.Module, path: Path) -> None:
     try:
         found = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        raise NowcastError(f"{path} holds a network of another shape; give this run the same model.network and "
-                           f"model.levels ({_first_words(error)})") from None  # fmt: skip
+        raise NowcastError(
+            f"{path} holds a network of another shape; give this run the same model.network and "
+            f"model.levels ({_first_words(error)})"
+        ) from None
     missing = [key for key in found.missing_keys if not _is_memel(key)]
     if missing or found.unexpected_keys:
         odd = (missing + found.unexpected_keys)[0]

@@ -30,7 +30,7 @@ from nowcast.training.clips import endless_batches
 from nowcast.training.interrupt import Interrupt
 from nowcast.training.missing_frames import with_gaps
 from nowcast.training.sampling import Sampler
-from nowcast.training_log import Journal
+from nowcast.training_log import TrainingLog
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Fit:
         self.progress, self.show, self.mean = progress, show, mean
         self.training: TrainingConfig = run.experiment.training
         self.loss = BalancedLoss(self.training.loss_weight)
-        self.journal = Journal(run.path, progress.step) if fabric.is_global_zero else None
+        self.log = TrainingLog(run.path, progress.step) if fabric.is_global_zero else None
         self._recent: list[torch.Tensor] = []
 
     def finish(self) -> None:
@@ -220,8 +220,8 @@ class Fit:
         )
 
     def _write(self, **row: float) -> None:
-        if self.journal is not None:
-            self.journal.write(step=self.progress.step, **row)
+        if self.log is not None:
+            self.log.write(step=self.progress.step, **row)
 
     def _save(self, name: str) -> None:
         self._collect_loss()  # nothing is saved after the loss has become NaN

@@ -9,7 +9,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
 
 
-def keep_freed_memory() -> bool:
+def disable_malloc_trim() -> bool:
     """Tell glibc not to hand large freed blocks back to the kernel; True if it listened.
 
     Every activation of a step on the CPU is otherwise mapped anew and cleared page by page: a small ConvGRU trained

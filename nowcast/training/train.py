@@ -21,7 +21,7 @@ from nowcast.training.averaging import MeanWeights
 from nowcast.training.begin import begin, claimed, resolved, write_beginning
 from nowcast.training.clips import check_clips, in_motion, motion_of, training_clips, validation_clips
 from nowcast.training.fit import Fit, Progress, bare
-from nowcast.training.memory import keep_freed_memory
+from nowcast.training.memory import disable_malloc_trim
 from nowcast.training.sampling import Sampler
 
 
@@ -61,7 +61,7 @@ def train(
     fabric.barrier()  # nobody may write before everybody has looked
     with claimed(beginning) if fabric.is_global_zero else nullcontext():
         if fabric.device.type == "cpu":
-            keep_freed_memory()
+            disable_malloc_trim()
         clips, validation = training_clips(archive, experiment), validation_clips(archive, experiment)
         motion = motion_of(archive, experiment, progress) if fabric.is_global_zero else None
         fabric.barrier()  # one process finds the motion of the frames, the others read it

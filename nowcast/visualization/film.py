@@ -1,4 +1,4 @@
-"""Writing frames as GIF, WebP, APNG, numbered PNG or MP4; each file appears whole or not at all."""
+"""Writing frames as GIF, WebP, APNG, numbered PNG or MP4, each file atomically."""
 
 from __future__ import annotations
 

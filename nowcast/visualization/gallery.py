@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nowcast.atomic_files import whole_file
+from nowcast.atomic_files import atomic_file
 from nowcast.visualization import colors
 from nowcast.visualization.canvas import PALETTE, UNSEEN_LINE, Canvas, text_width
 from nowcast.visualization.legend import draw_legend, legend_height
@@ -144,6 +144,6 @@ def _name(canvas: Canvas, left: int, baseline: int, name: str, note: str, width:
 def _write(canvas: Canvas, path: Path) -> Path:
     image = Image.fromarray(canvas.pixels)
     image.putpalette(PALETTE.tobytes())
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         image.save(temporary, "PNG", optimize=True)
     return path

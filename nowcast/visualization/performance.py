@@ -49,8 +49,15 @@ def _path(axis: Axes, success: np.ndarray, pod: np.ndarray, look: Look, name: st
         return
     color, marker = look.colors[name], look.markers[name]
     axis.plot(success[known], pod[known], color=color, linewidth=1.3, marker=marker, markersize=2.5, zorder=4)
-    axis.plot(success[known[0]], pod[known[0]], color=color, marker="o" if marker == "." else marker, markersize=7.5,
-              markeredgecolor=colors.PAPER, zorder=5)  # fmt: skip
+    axis.plot(
+        success[known[0]],
+        pod[known[0]],
+        color=color,
+        marker="o" if marker == "." else marker,
+        markersize=7.5,
+        markeredgecolor=colors.PAPER,
+        zorder=5,
+    )
 
 
 def _isolines(axis: Axes) -> None:
@@ -63,14 +70,25 @@ def _isolines(axis: Axes) -> None:
     for level in CSI_LINES[1::2]:
         # On the diagonal POD = SR = d: CSI = d / (2 − d).
         place = 2 * level / (1 + level)
-        axis.text(place, place, f"{level:g}", fontsize=6.5, color=colors.MUTED, ha="center", va="center", zorder=2,
-                  bbox=_CHIP)  # fmt: skip
+        axis.text(
+            place, place, f"{level:g}", fontsize=6.5, color=colors.MUTED, ha="center", va="center", zorder=2, bbox=_CHIP
+        )
     for bias in BIAS_LINES:
         end = (1.0, bias) if bias <= 1 else (1 / bias, 1.0)
         axis.plot([0, end[0]], [0, end[1]], color=colors.UNSEEN_LINE, linewidth=0.7, linestyle=(0, (3, 3)), zorder=1)
         if bias != 1:
             x, y = (0.95, 0.95 * bias) if bias < 1 else (0.95 / bias, 0.95)
-            axis.text(x, y, f"{bias:g}", fontsize=6.5, style="italic", color=colors.MUTED, ha="center", va="center",
-                      zorder=2, bbox=_CHIP)  # fmt: skip
+            axis.text(
+                x,
+                y,
+                f"{bias:g}",
+                fontsize=6.5,
+                style="italic",
+                color=colors.MUTED,
+                ha="center",
+                va="center",
+                zorder=2,
+                bbox=_CHIP,
+            )
     axis.set_xlabel("success ratio, 1 − FAR", fontsize=8, color=colors.MUTED)
     axis.set_ylabel("POD", fontsize=8, color=colors.MUTED)

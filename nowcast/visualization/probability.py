@@ -47,8 +47,16 @@ def plot_reliability(scores: xr.Dataset, look: Look, folder: Path) -> list[Path]
             )
             share = weight.values / max(float(weight.max()), 1)
             axis.plot(line[bins].values, line.values, color=look.colors[name], linewidth=1.4, zorder=3)
-            axis.scatter(line[bins].values, line.values, s=8 + 60 * share, color=look.colors[name],
-                         marker=look.markers[name], edgecolor=colors.PAPER, linewidth=0.5, zorder=4)  # fmt: skip
+            axis.scatter(
+                line[bins].values,
+                line.values,
+                s=8 + 60 * share,
+                color=look.colors[name],
+                marker=look.markers[name],
+                edgecolor=colors.PAPER,
+                linewidth=0.5,
+                zorder=4,
+            )
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", anchor="W")
         style.heading(axis, f"≥ {threshold:g} mm/h" if where else "Event")
         axis.set_xlabel("forecast probability", fontsize=8, color=colors.MUTED)

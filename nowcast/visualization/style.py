@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from nowcast.atomic_files import whole_file
+from nowcast.atomic_files import atomic_file
 from nowcast.visualization import colors
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -132,8 +132,9 @@ def leads(scores: xr.Dataset) -> tuple[NDArray[np.float64], str]:
 def nothing(axis: Axes, text: str) -> None:
     """A panel that has nothing to show says why."""
     chip = {"facecolor": colors.PAPER, "edgecolor": "none", "pad": 2}
-    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=8, color=colors.MUTED,
-              bbox=chip)  # fmt: skip
+    axis.text(
+        0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=8, color=colors.MUTED, bbox=chip
+    )
 
 
 def lead_ticks(axis: Axes, values: NDArray[np.float64]) -> None:
@@ -145,7 +146,7 @@ def lead_ticks(axis: Axes, values: NDArray[np.float64]) -> None:
 
 
 def save(figure: Figure, path: Path, dpi: int = 160) -> Path:
-    """Write a figure as PNG, whole or not at all."""
-    with whole_file(path) as temporary:
+    """Write a figure as PNG, atomically."""
+    with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi)
     return path

@@ -64,5 +64,14 @@ def _curve(axis: Axes, steps: NDArray[np.float64], values: NDArray[np.float64], 
 
 def _name(axis: Axes, text: str, color: str, line: int) -> None:
     """A curve's name in its color, top right, where curves that fall leave room."""
-    axis.text(0.98, 0.95 - 0.09 * line, text, transform=axis.transAxes, ha="right", va="top", color=color,
-              fontsize=9, fontweight="bold")  # fmt: skip
+    axis.text(
+        0.98,
+        0.95 - 0.09 * line,
+        text,
+        transform=axis.transAxes,
+        ha="right",
+        va="top",
+        color=color,
+        fontsize=9,
+        fontweight="bold",
+    )

@@ -13,8 +13,18 @@ from pipelines.engine.scales import SCALES
 from pipelines.engine.study import Study
 from pipelines.engine.tables import Report
 
-STUDY = ("archive", "scale", "seeds", "output", "runs", "overrides", "pretrain_steps", "finetune_steps", "jobs",
-         "block_hours")  # fmt: skip
+STUDY = (
+    "archive",
+    "scale",
+    "seeds",
+    "output",
+    "runs",
+    "overrides",
+    "pretrain_steps",
+    "finetune_steps",
+    "jobs",
+    "block_hours",
+)
 
 
 def command(
@@ -57,8 +67,10 @@ def command(
         print(f"pipelines: {error.filename} cannot be read or written ({error.strerror})", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("\npipelines: interrupted; everything finished is kept, the same command goes on from there",
-              file=sys.stderr)  # fmt: skip
+        print(
+            "\npipelines: interrupted; everything finished is kept, the same command goes on from there",
+            file=sys.stderr,
+        )
         raise SystemExit(130) from None
 
 
@@ -98,8 +110,14 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--seeds", type=_seeds, default=3, metavar="N", help="how many, or which: 0,3,7 (default: %(default)s)")
     add("--output", metavar="FOLDER", help="folder of the tables (default: results/ARCHIVE-SCALE)")
     add("--runs", metavar="FOLDER", help="folder of the runs, which pipelines share (default: OUTPUT/runs)")
-    add("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
-        help="change a key of every phase; model.memel.KEY changes the arms with MEmeL")  # fmt: skip
+    add(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of every phase; model.memel.KEY changes the arms with MEmeL",
+    )
     add("--pretrain-steps", type=int, metavar="N", help="optimizer steps of pretraining")
     add("--finetune-steps", type=int, metavar="N", help="optimizer steps of fine-tuning")
     add("--jobs", type=int, default=1, metavar="N", help="runs trained at the same time (default: %(default)s)")

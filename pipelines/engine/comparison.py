@@ -98,9 +98,16 @@ def block_records(arms: Mapping[str, Arm], hours: Mapping[str, float]) -> list[d
                 for label, count, total in zip(np.unique(blocks), counts, row, strict=True):
                     start = np.datetime64(round(int(label) * hours[error] * 3600), "s")
                     records.append(
-                        {"score": error, "arm": name, "seed": seed, "block": str(start), "block_hours": hours[error],
-                         "windows": int(count), "sum": float(total)}
-                    )  # fmt: skip
+                        {
+                            "score": error,
+                            "arm": name,
+                            "seed": seed,
+                            "block": str(start),
+                            "block_hours": hours[error],
+                            "windows": int(count),
+                            "sum": float(total),
+                        }
+                    )
     return records
 
 
@@ -112,18 +119,32 @@ def _section(
     hours: float,
     reference: xr.Dataset | None,
 ) -> Section:
-    header = ["", "mean ± std", "compared with", "difference", "%", "95 %", "shown", "could show", "pairs needed",
-              "paper", "paper %"]  # fmt: skip
+    header = [
+        "",
+        "mean ± std",
+        "compared with",
+        "difference",
+        "%",
+        "95 %",
+        "shown",
+        "could show",
+        "pairs needed",
+        "paper",
+        "paper %",
+    ]
     lines: list[list[str]] = []
     records: list[dict[str, Cell]] = []
     blocks = len(np.unique(block_numbers(next(iter(arms.values()))[0], hours)))
     for name, arm in arms.items():
         values = [mean_error(s, error) for s in arm]
         record: dict[str, Cell] = {
-            "score": error, "arm": name, "mean": float(np.mean(values)),
-            "std": float(np.std(values, ddof=1)) if len(values) > 1 else None, "seeds": len(values),
+            "score": error,
+            "arm": name,
+            "mean": float(np.mean(values)),
+            "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "seeds": len(values),
             "paper": published[name][error] if name in published else None,
-        }  # fmt: skip
+        }
         base = baselines.get(name)
         line = [name, mean_and_spread(values), base or "", "", "", "", "", "", ""]
         if base is not None:
@@ -131,15 +152,28 @@ def _section(
             found = over_seeds_and_blocks(arm, arms[base], error, hours)
             needed = _pairs_for_the_papers_effect(found, before, published.get(name), published.get(base), error)
             least = smallest_shown(found.error, found.freedom, POWER) / before * 100
-            line[3:] = [signed(found.difference), signed(found.difference / before * 100),
-                        interval_text(found.low, found.high), verdict(found),
-                        "–" if np.isnan(least) else f"{least:.2g} %", needed]  # fmt: skip
+            line[3:] = [
+                signed(found.difference),
+                signed(found.difference / before * 100),
+                interval_text(found.low, found.high),
+                verdict(found),
+                "–" if np.isnan(least) else f"{least:.2g} %",
+                needed,
+            ]
             record |= {
-                "baseline": base, "difference": found.difference, "percent": found.difference / before * 100,
-                "low": found.low, "high": found.high, "standard_error": found.error, "freedom": found.freedom,
-                "blocks": found.blocks, "block_hours": hours, "shown": verdict(found),
-                "smallest_shown_percent": least, "pairs_needed": needed,
-            }  # fmt: skip
+                "baseline": base,
+                "difference": found.difference,
+                "percent": found.difference / before * 100,
+                "low": found.low,
+                "high": found.high,
+                "standard_error": found.error,
+                "freedom": found.freedom,
+                "blocks": found.blocks,
+                "block_hours": hours,
+                "shown": verdict(found),
+                "smallest_shown_percent": least,
+                "pairs_needed": needed,
+            }
         lines.append([*line, *_paper(name, base, error, published)])
         records.append(record)
     if reference is not None:

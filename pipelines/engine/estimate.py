@@ -12,7 +12,7 @@ from nowcast.device import choose_device, run_network
 from nowcast.evaluation.table import markdown_table
 from nowcast.losses import BalancedLoss
 from nowcast.models import build_model
-from nowcast.training_log import read_journal
+from nowcast.training_log import read_training_log
 from pipelines.engine.arms import Plan, PlannedRun
 from pipelines.engine.cores import threads_of_a_job
 from pipelines.engine.origin import said_time
@@ -85,7 +85,7 @@ def _rates(study: Study, plan: Plan) -> dict[str, float]:
 
 
 def _logged(plan: Plan, run: PlannedRun) -> float | None:
-    speeds = [row["clips_per_second"] for row in read_journal(plan.path(run)) if row.get("clips_per_second")]
+    speeds = [row["clips_per_second"] for row in read_training_log(plan.path(run)) if row.get("clips_per_second")]
     return run.experiment.training.batch_size / sorted(speeds)[len(speeds) // 2] if speeds else None
 
 
@@ -107,7 +107,15 @@ def _windows(study: Study, experiment: Experiment, split: str) -> int:
 def _kind(experiment: Experiment) -> str:
     """Runs of one kind take one time a step."""
     memel, plain = experiment.model.memel, experiment.model.model_copy(update={"memel": None})
-    pieces = (plain, None if memel is None else (len(memel.placement), memel.neuron),
-              experiment.data.rows, experiment.data.columns, experiment.data.observed, experiment.data.forecast,
-              experiment.training.batch_size, experiment.training.precision, experiment.training.device)  # fmt: skip
+    pieces = (
+        plain,
+        None if memel is None else (len(memel.placement), memel.neuron),
+        experiment.data.rows,
+        experiment.data.columns,
+        experiment.data.observed,
+        experiment.data.forecast,
+        experiment.training.batch_size,
+        experiment.training.precision,
+        experiment.training.device,
+    )
     return repr(pieces)

@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 from nowcast.archive.fingerprint import fingerprint
-from nowcast.training_log import read_journal
+from nowcast.training_log import read_training_log
 from pipelines.engine.arms import Plan, PlannedRun
 from pipelines.engine.published import SPLIT_DAYS
 from pipelines.engine.scales import frame_shape
@@ -106,7 +106,7 @@ def origin(study: Study, plan: Plan, pipeline: str, scores: xr.Dataset | None, *
 def training_seconds(plan: Plan, run: PlannedRun) -> float:
     """Seconds that the optimizer steps of a run took, by its log."""
     total, before = 0.0, 0
-    for row in read_journal(plan.path(run)):
+    for row in read_training_log(plan.path(run)):
         if row.get("clips_per_second"):
             total += (row["step"] - before) * run.experiment.training.batch_size / row["clips_per_second"]
             before = row["step"]

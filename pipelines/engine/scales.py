@@ -56,8 +56,11 @@ def read_phases(
     """
     if scale not in SCALES:
         raise NowcastError(f"{scale!r} is no scale; expected one of {', '.join(SCALES)}")
-    given = [f"{key}={json.dumps(value)}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else (
-        list(overrides))  # fmt: skip
+    given = (
+        [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+        if isinstance(overrides, Mapping)
+        else (list(overrides))
+    )
     for text in given:
         if text.partition("=")[0].strip() in PLANNED:
             raise NowcastError(f"--set {text}: the pipeline itself sets {text.partition('=')[0].strip()}; leave it out")

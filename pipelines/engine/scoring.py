@@ -18,7 +18,7 @@ from nowcast.forecaster import Forecaster
 from nowcast.models import ModelForecaster, load_model
 from nowcast.models.persistence import Persistence
 from nowcast.run import Run
-from nowcast.training_log import read_journal
+from nowcast.training_log import read_training_log
 from pipelines.engine.arms import Arm, Plan, PlannedRun
 from pipelines.engine.study import Study
 
@@ -54,9 +54,12 @@ class Scorer:
     def persistence(self, like: PlannedRun) -> xr.Dataset:
         """The same of persistence on the windows that a run is scored on."""
         return score_forecasters(
-            {"persistence": Persistence()}, self.windows(like), families=("basic",), unknown="persistence",
+            {"persistence": Persistence()},
+            self.windows(like),
+            families=("basic",),
+            unknown="persistence",
             batch_size=like.experiment.evaluation.batch_size,
-        ).isel(forecaster=0)  # fmt: skip
+        ).isel(forecaster=0)
 
     def windows(self, run: PlannedRun) -> Windows:
         """The windows of the split by the rules of a run's experiment."""
@@ -68,9 +71,13 @@ class Scorer:
 
     def _write(self, forecaster: Forecaster, run: PlannedRun, folder: Path, name: str) -> None:
         scores = score_forecasters(
-            {name: forecaster}, self.windows(run), families=("basic",), unknown="persistence",
-            batch_size=run.experiment.evaluation.batch_size, progress=self.progress,
-        )  # fmt: skip
+            {name: forecaster},
+            self.windows(run),
+            families=("basic",),
+            unknown="persistence",
+            batch_size=run.experiment.evaluation.batch_size,
+            progress=self.progress,
+        )
         scores.attrs.update(archive=self.archive.path.name, split=self.split, checkpoint="last")
         folder.mkdir(parents=True, exist_ok=True)
         write_scores(scores, folder)
@@ -101,7 +108,7 @@ def score_arms(study: Study, arms: Sequence[Arm]) -> tuple[Plan, Scorer, dict[st
 
 def validation_error(plan: Plan, run: PlannedRun) -> float:
     """B-MSE + B-MAE of a finished run over the validation windows, from its log; what settings are chosen by."""
-    rows = [row for row in read_journal(plan.path(run)) if "validation_balanced_mse" in row]
+    rows = [row for row in read_training_log(plan.path(run)) if "validation_balanced_mse" in row]
     if not rows or rows[-1]["step"] != run.experiment.training.steps:
         raise NowcastError(
             f"{plan.path(run)} was not validated at its end; the archive needs a valid split to choose a setting by"

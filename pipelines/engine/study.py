@@ -95,8 +95,14 @@ class Study:
         """The command line that does the same."""
         parts = ["python", "-m", f"pipelines.{pipeline}", "--archive", str(self.archive), "--scale", self.scale]
         parts += ["--seeds", str(self.seeds) if isinstance(self.seeds, int) else ",".join(map(str, self.seeds))]
-        named = {"output": self.output, "runs": self.runs, "pretrain_steps": self.pretrain_steps,
-                 "finetune_steps": self.finetune_steps, "block_hours": self.block_hours, **options}  # fmt: skip
+        named = {
+            "output": self.output,
+            "runs": self.runs,
+            "pretrain_steps": self.pretrain_steps,
+            "finetune_steps": self.finetune_steps,
+            "block_hours": self.block_hours,
+            **options,
+        }
         for name, value in named.items():
             if value is not None:
                 listed = isinstance(value, Sequence) and not isinstance(value, str)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nowcast.atomic_files import whole_file, write_text
+from nowcast.atomic_files import atomic_file, write_text
 from nowcast.evaluation.table import markdown_table
 
 Cell = str | float | int | None
@@ -111,7 +111,7 @@ def summary(values: Sequence[float], prefix: str) -> dict[str, Cell]:
 
 def _write_csv(path: Path, records: Sequence[dict[str, Cell]]) -> None:
     columns = list(dict.fromkeys(key for record in records for key in record))
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
         for record in records:

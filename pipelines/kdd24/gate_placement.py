@@ -16,8 +16,10 @@ from pipelines.engine.tables import Report
 
 During = Literal["pretrain", "finetune"]
 NEURON = {"position": "", "channel": ", channels"}
-PLACES: dict[str, tuple[Placement, ...]] = {**{place: (place,) for place in ConvGRUConfig.places},
-                                            "all": ConvGRUConfig.places}  # fmt: skip
+PLACES: dict[str, tuple[Placement, ...]] = {
+    **{place: (place,) for place in ConvGRUConfig.places},
+    "all": ConvGRUConfig.places,
+}
 
 
 def arms(study: Study, during: During = "finetune") -> list[Arm]:
@@ -60,8 +62,12 @@ def run(study: Study, during: During = "finetune") -> Report:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The phase that MEmeL acts in."""
-    parser.add_argument("--during", choices=get_args(During), default="finetune",
-                        help="the phase that MEmeL acts in (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--during",
+        choices=get_args(During),
+        default="finetune",
+        help="the phase that MEmeL acts in (default: %(default)s)",
+    )
 
 
 if __name__ == "__main__":

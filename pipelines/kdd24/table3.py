@@ -76,8 +76,13 @@ def run(study: Study, neurons: Sequence[int] | None = None, strengths: Sequence[
         "Table 3: MEmeL in fine-tuning",
         "One base is pretrained plainly and then fine-tuned in each way, from its last checkpoint.",
         [
-            *compared(table, {name: "Original" for name in table if name != "Original"}, TABLE_3, study.block_hours,
-                      scorer.persistence(first)),
+            *compared(
+                table,
+                {name: "Original" for name in table if name != "Original"},
+                TABLE_3,
+                study.block_hours,
+                scorer.persistence(first),
+            ),
             _grid_section(study, plan, grid, scores, chosen),
         ],
         [
@@ -89,7 +94,7 @@ def run(study: Study, neurons: Sequence[int] | None = None, strengths: Sequence[
         ],
         origin(study, plan, "kdd24.table3", scores["Original"][0], neurons=neurons, strengths=strengths),
         run_list(plan),
-    )  # fmt: skip
+    )
     report.write(study.output_folder)
     return report
 
@@ -117,8 +122,15 @@ def _grid_section(
         validation = [validation_error(plan, plan.run(arm.name, seed)) for seed in study.seed_list]
         test = {error: [mean_error(s, error) for s in scores[arm.name]] for error in ERRORS}
         mark = "chosen" if arm.name == chosen else ""
-        lines.append([str(memel.neurons), f"{memel.strength:g}", mean_and_spread(validation),
-                      *(mean_and_spread(test[error]) for error in ERRORS), mark])  # fmt: skip
+        lines.append(
+            [
+                str(memel.neurons),
+                f"{memel.strength:g}",
+                mean_and_spread(validation),
+                *(mean_and_spread(test[error]) for error in ERRORS),
+                mark,
+            ]
+        )
         record: dict[str, Cell] = {"neurons": memel.neurons, "strength": memel.strength, "chosen": int(bool(mark))}
         record |= summary(validation, "validation")
         for error in ERRORS:

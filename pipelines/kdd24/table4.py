@@ -69,9 +69,16 @@ def run(study: Study, measured: int = MEASURED, learning_rate: float | None = No
         record |= {"difference": apart, "low": low, "high": high}
         difference = ["", ""] if strength is None else [signed(apart), interval_text(low, high)]
         paper = TABLE_4[method]
-        lines.append([method, *(mean_and_spread(values[name], style) for name, (_, style) in COLUMNS.items()),
-                      *difference, f"{record['neurons']:,}".replace(",", " "), f"{paper['decrease_ratio']:+.3f}",
-                      f"{paper['total_update_ratio']:.3f}"])  # fmt: skip
+        lines.append(
+            [
+                method,
+                *(mean_and_spread(values[name], style) for name, (_, style) in COLUMNS.items()),
+                *difference,
+                f"{record['neurons']:,}".replace(",", " "),
+                f"{paper['decrease_ratio']:+.3f}",
+                f"{paper['total_update_ratio']:.3f}",
+            ]
+        )
         records.append(record | {f"paper_{name}": value for name, value in paper.items()})
     header = [
         "method",
@@ -100,17 +107,23 @@ def run(study: Study, measured: int = MEASURED, learning_rate: float | None = No
         ],
         origin(study, plan, "kdd24.table4", None, **chosen),
         run_list(plan),
-    )  # fmt: skip
+    )
     report.write(study.output_folder)
     return report
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The number of neurons."""
-    parser.add_argument("--measured", type=int, default=MEASURED, metavar="N",
-                        help="modified neurons for each method and seed, at least (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--learning-rate", type=float, metavar="R",
-                        help="of the measured steps (default: the fine-tuning's)")  # fmt: skip
+    parser.add_argument(
+        "--measured",
+        type=int,
+        default=MEASURED,
+        metavar="N",
+        help="modified neurons for each method and seed, at least (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="R", help="of the measured steps (default: the fine-tuning's)"
+    )
 
 
 def _interval_over_seeds(first: list[float], second: list[float]) -> tuple[float, float]:
@@ -125,8 +138,12 @@ def _effect(study: Study, plan: Plan, base: PlannedRun, strength: float | None, 
     """The effect of a method on a base, measured once and kept beside it."""
     method = "original" if strength is None else f"{strength:g}"
     phase = study.phases.inhibited(study.phases.finetune, strength=1.0)
-    setting = {"measured": measured, "memel": phase.plain()["model"]["memel"], "rate": rate,
-               "batch_size": phase.training.batch_size}  # fmt: skip
+    setting = {
+        "measured": measured,
+        "memel": phase.plain()["model"]["memel"],
+        "rate": rate,
+        "batch_size": phase.training.batch_size,
+    }
     file = plan.path(base) / f"inhibition-{method}.json"
     kept = _read(file)
     if kept is not None and kept["setting"] == setting:

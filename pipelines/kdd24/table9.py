@@ -58,29 +58,53 @@ def _tests(
     first, second = _by_run_and_score(ours), _by_run_and_score(original)
     theirs = paired_t_over_runs_and_scores(first, second)
     by_run = paired_t(first.mean(axis=1), second.mean(axis=1))
-    both = [[s.assign(window_mean_error=(s["window_balanced_mae"] + s["window_balanced_mse"]) / 2) for s in arm]
-            for arm in (ours, original)]  # fmt: skip
+    both = [
+        [s.assign(window_mean_error=(s["window_balanced_mae"] + s["window_balanced_mse"]) / 2) for s in arm]
+        for arm in (ours, original)
+    ]
     hours = block_hours_for(both[0], both[1], "mean_error", study.block_hours)
     weather = over_seeds_and_blocks(both[0], both[1], "mean_error", hours)
     paper = TABLE_9["MEmeL-Tune"] - TABLE_9["Original"]
     means = f"means {second.mean():.2f} → {first.mean():.2f}"
     lines = [
-        [f"the paper's, as published (means {TABLE_9['Original']:.2f} → {TABLE_9['MEmeL-Tune']:.2f})", signed(paper),
-         f"{TABLE_9['t']:.2f}", f"p = {TABLE_9['p']:.2f}", "6 pairs"],
+        [
+            f"the paper's, as published (means {TABLE_9['Original']:.2f} → {TABLE_9['MEmeL-Tune']:.2f})",
+            signed(paper),
+            f"{TABLE_9['t']:.2f}",
+            f"p = {TABLE_9['p']:.2f}",
+            "6 pairs",
+        ],
         [f"the paper's, here ({means})", *_t_line(theirs)],
         ["by run, here", *_t_line(by_run)],
-        ["by run and weather, here", signed(weather.difference), "", interval_text(weather.low, weather.high),
-         f"{weather.seeds} runs × {weather.blocks} blocks of {hours:g} h"],
-    ]  # fmt: skip
+        [
+            "by run and weather, here",
+            signed(weather.difference),
+            "",
+            interval_text(weather.low, weather.high),
+            f"{weather.seeds} runs × {weather.blocks} blocks of {hours:g} h",
+        ],
+    ]
     records: list[dict[str, Cell]] = [
         {"test": "paper", "difference": paper, "t": TABLE_9["t"], "p": TABLE_9["p"], "cases": 6},
-        {"test": "pairs", "difference": theirs.difference, "t": theirs.t, "p": theirs.p_value, "cases": first.size,
-         "mean_original": float(second.mean()), "mean_tuned": float(first.mean())},
+        {
+            "test": "pairs",
+            "difference": theirs.difference,
+            "t": theirs.t,
+            "p": theirs.p_value,
+            "cases": first.size,
+            "mean_original": float(second.mean()),
+            "mean_tuned": float(first.mean()),
+        },
         {"test": "runs", "difference": by_run.difference, "t": by_run.t, "p": by_run.p_value, "cases": len(first)},
-        {"test": "blocks", "difference": weather.difference, "low": weather.low, "high": weather.high,
-         "cases": weather.blocks,
-         "block_hours": hours},
-    ]  # fmt: skip
+        {
+            "test": "blocks",
+            "difference": weather.difference,
+            "low": weather.low,
+            "high": weather.high,
+            "cases": weather.blocks,
+            "block_hours": hours,
+        },
+    ]
     return lines, records
 
 

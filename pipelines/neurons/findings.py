@@ -57,9 +57,15 @@ def _find(study: Study, folder: Path, chosen_on: Windows, measured_on: Windows, 
     kinds: dict[str, Any] = {}
     for kind in KINDS:
         of_test = shown_in_test[kind]
-        entry: dict[str, Any] = {"train_windows": int(shown[kind].sum()), "test_windows": int(of_test.sum()),
-                                 "channel": "", "auc": None, "stands_out": None, "loss_with": None,
-                                 "loss_without": None}  # fmt: skip
+        entry: dict[str, Any] = {
+            "train_windows": int(shown[kind].sum()),
+            "test_windows": int(of_test.sum()),
+            "channel": "",
+            "auc": None,
+            "stands_out": None,
+            "loss_with": None,
+            "loss_without": None,
+        }
         if kind in auc:
             best = int(np.argmax(np.abs(auc[kind] - 0.5)))
             layer, channel = str(layers[best]), int(channels[best])
@@ -70,8 +76,11 @@ def _find(study: Study, folder: Path, chosen_on: Windows, measured_on: Windows, 
                     "without": measured_on.only(measured_on.starts[~of_test]),
                 }
                 worth = probe.worth(layer, channel, groups)
-                entry |= {"stands_out": stand_out(in_test[:, best], of_test), "loss_with": worth["with"],
-                          "loss_without": worth["without"]}  # fmt: skip
+                entry |= {
+                    "stands_out": stand_out(in_test[:, best], of_test),
+                    "loss_with": worth["with"],
+                    "loss_without": worth["without"],
+                }
         kinds[kind] = entry
     return {"neurons": _neurons(list(locations.values()), auc), "kinds": kinds}
 

@@ -61,12 +61,16 @@ def run(study: Study, widths: Sequence[float] | None = None, windows: int = WIND
     rows: dict[str, list[dict[str, Any]]] = {}
     for name in scores:
         runs = [plan.run(name, seed) for seed in study.seed_list]
-        rows[name] = [found_in(study, plan.path(one), one, train.windows(one), test.windows(one), windows, least)
-                      for one in runs]  # fmt: skip
+        rows[name] = [
+            found_in(study, plan.path(one), one, train.windows(one), test.windows(one), windows, least) for one in runs
+        ]
     errors = {name: [mean_error(s, "balanced_mse") for s in of_arm] for name, of_arm in scores.items()}
     sizes = {name: _parameters(plan.run(name, study.seed_list[0])) for name in scores}
-    chosen = {"widths": widths, "windows": None if windows == WINDOWS else windows,
-              "least": None if least == LEAST else least}  # fmt: skip
+    chosen = {
+        "widths": widths,
+        "windows": None if windows == WINDOWS else windows,
+        "least": None if least == LEAST else least,
+    }
     report = Report(
         "monosemanticity",
         "Monosemantic neurons of a ConvGRU",
@@ -80,7 +84,7 @@ def run(study: Study, widths: Sequence[float] | None = None, windows: int = WIND
             "monosemantic of their layer in any sample and step.",
             "*One kind*, *several*, *none*: shares of channels. A channel responds to a kind of weather where its mean "
             "activity tells it from the rest with AUC ≥ 0.9 or ≤ 0.1, and to one only where all other kinds stay "
-            "within 0.5 ± 0.25. Kinds overlap in part (dry is the opposite of all others), which makes \"one kind\" "
+            'within 0.5 ± 0.25. Kinds overlap in part (dry is the opposite of all others), which makes "one kind" '
             "rare by itself.",
             "Figure 1: *stands out* is the difference of the channel's mean with and without the kind over its spread "
             "without, on test windows. Figure 2: increase of the loss on test windows with and without the kind when "
@@ -93,7 +97,7 @@ def run(study: Study, widths: Sequence[float] | None = None, windows: int = WIND
         ],
         origin(study, plan, "neurons.monosemanticity", next(iter(scores.values()))[0], **chosen),
         run_list(plan),
-    )  # fmt: skip
+    )
     report.write(study.output_folder)
     return report
 
@@ -101,22 +105,40 @@ def run(study: Study, widths: Sequence[float] | None = None, windows: int = WIND
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Sizes and windows."""
     parser.add_argument("--widths", type=numbers, metavar="W,…", help="network sizes (default: 0.5,1,2)")
-    parser.add_argument("--windows", type=int, default=WINDOWS, metavar="N",
-                        help="windows of each split, at most (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--least", type=int, default=LEAST, metavar="N",
-                        help="windows that must show a kind (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--windows",
+        type=int,
+        default=WINDOWS,
+        metavar="N",
+        help="windows of each split, at most (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--least", type=int, default=LEAST, metavar="N", help="windows that must show a kind (default: %(default)s)"
+    )
 
 
 def _neurons(
     rows: Mapping[str, list[dict[str, Any]]], errors: Mapping[str, list[float]], sizes: Mapping[str, int]
 ) -> Section:
-    columns = {"above_10": ("φ > 10, %", ".3f"), "above_100": ("φ > 100, %", ".4f"), "ever_top": ("ever top, %", ".2f"),
-               "one": ("one kind, %", ".1f"), "several": ("several, %", ".1f"), "none": ("none, %", ".1f")}  # fmt: skip
+    columns = {
+        "above_10": ("φ > 10, %", ".3f"),
+        "above_100": ("φ > 100, %", ".4f"),
+        "ever_top": ("ever top, %", ".2f"),
+        "one": ("one kind, %", ".1f"),
+        "several": ("several, %", ".1f"),
+        "none": ("none, %", ".1f"),
+    }
     lines, records = [], []
     for name, of_seeds in rows.items():
         values = {key: [float(found["neurons"][key]) for found in of_seeds] for key in columns}
-        lines.append([name, f"{sizes[name]:,}".replace(",", " "), mean_and_spread(errors[name]),
-                      *(mean_and_spread(values[key], style) for key, (_, style) in columns.items())])  # fmt: skip
+        lines.append(
+            [
+                name,
+                f"{sizes[name]:,}".replace(",", " "),
+                mean_and_spread(errors[name]),
+                *(mean_and_spread(values[key], style) for key, (_, style) in columns.items()),
+            ]
+        )
         record: dict[str, Cell] = {"arm": name, "parameters": sizes[name], **summary(errors[name], "balanced_mse")}
         for key in columns:
             record |= summary(values[key], key)
@@ -127,16 +149,26 @@ def _neurons(
 
 
 def _kinds(rows: Mapping[str, list[dict[str, Any]]]) -> Section:
-    columns = {"auc": ("best AUC", ".3f"), "stands_out": ("stands out", "+.1f"), "loss_with": ("loss with, %", "+.2f"),
-               "loss_without": ("loss without, %", "+.2f")}  # fmt: skip
+    columns = {
+        "auc": ("best AUC", ".3f"),
+        "stands_out": ("stands out", "+.1f"),
+        "loss_with": ("loss with, %", "+.2f"),
+        "loss_without": ("loss without, %", "+.2f"),
+    }
     lines, records = [], []
     for kind in KINDS:
         for name, of_seeds in rows.items():
             kinds = [found["kinds"][kind] for found in of_seeds]
             values = {key: [np.nan if k[key] is None else float(k[key]) for k in kinds] for key in columns}
             train, test = kinds[0]["train_windows"], kinds[0]["test_windows"]
-            lines.append([kind, name, f"{train} / {test}",
-                          *(mean_and_spread(values[key], style) for key, (_, style) in columns.items())])  # fmt: skip
+            lines.append(
+                [
+                    kind,
+                    name,
+                    f"{train} / {test}",
+                    *(mean_and_spread(values[key], style) for key, (_, style) in columns.items()),
+                ]
+            )
             record: dict[str, Cell] = {"kind": kind, "arm": name, "train_windows": train, "test_windows": test}
             record["channels"] = "; ".join(k["channel"] for k in kinds)
             for key in columns:

@@ -21,9 +21,14 @@ def train(model: nn.Module, inputs: dict[str, torch.Tensor], steps: int = 4) -> 
 
 def bert() -> tuple[nn.Module, dict[str, torch.Tensor], list[str]]:
     config = transformers.BertConfig(
-        vocab_size=50, hidden_size=16, num_hidden_layers=6, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=12, num_labels=3,
-    )  # fmt: skip
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=6,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=12,
+        num_labels=3,
+    )
     inputs = {"input_ids": torch.randint(0, 50, (4, 12)), "labels": torch.tensor([0, 1, 2, 0])}
     layers = [f"bert.encoder.layer.{index}.attention" for index in range(1, 5)]
     return transformers.BertForSequenceClassification(config), inputs, layers
@@ -31,9 +36,15 @@ def bert() -> tuple[nn.Module, dict[str, torch.Tensor], list[str]]:
 
 def swin() -> tuple[nn.Module, dict[str, torch.Tensor], list[str]]:
     config = transformers.SwinConfig(
-        image_size=32, patch_size=2, num_channels=3, embed_dim=8, depths=[2, 4, 2], num_heads=[1, 2, 2],
-        window_size=4, num_labels=3,
-    )  # fmt: skip
+        image_size=32,
+        patch_size=2,
+        num_channels=3,
+        embed_dim=8,
+        depths=[2, 4, 2],
+        num_heads=[1, 2, 2],
+        window_size=4,
+        num_labels=3,
+    )
     inputs = {"pixel_values": torch.randn(4, 3, 32, 32), "labels": torch.tensor([0, 1, 2, 0])}
     layers = [f"swin.encoder.layers.1.blocks.{index}.attention" for index in range(4)]
     return transformers.SwinForImageClassification(config), inputs, layers

@@ -90,9 +90,7 @@ def test_the_paper_network() -> None:
         cell.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(output[0].shape[1:])))
     with torch.no_grad():
         assert forecast(model, torch.rand(1, 2, 1, 120, 120), 3).shape == (1, 3, 1, 120, 120)
-    assert shapes == [
-        (2, 64, 24, 24), (2, 192, 8, 8), (2, 192, 4, 4), (3, 192, 4, 4), (3, 192, 8, 8), (3, 64, 24, 24)
-    ]  # fmt: skip
+    assert shapes == [(2, 64, 24, 24), (2, 192, 8, 8), (2, 192, 4, 4), (3, 192, 4, 4), (3, 192, 8, 8), (3, 64, 24, 24)]
 
 
 @pytest.mark.parametrize("size", [(12, 18), (13, 17), (1, 6), (31, 47)])

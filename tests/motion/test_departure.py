@@ -64,8 +64,9 @@ def test_whole_pixels_move_without_blur_and_the_border_is_unknown():
     carried, within = warp(field, moved), inside(moved)
     for step in (0, 1):
         shift = 3 * (step + 1), 2 * (step + 1)
-        assert torch.allclose(carried[0, step, 0, : 24 - shift[1], shift[0] :],
-                              field[0, 0, 0, shift[1] :, : 32 - shift[0]], atol=1e-4)  # fmt: skip
+        assert torch.allclose(
+            carried[0, step, 0, : 24 - shift[1], shift[0] :], field[0, 0, 0, shift[1] :, : 32 - shift[0]], atol=1e-4
+        )
         assert within[0, step, 0].sum() == (32 - shift[0]) * (24 - shift[1])
 
 

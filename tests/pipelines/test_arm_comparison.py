@@ -47,10 +47,17 @@ def test_what_a_reader_can_compute_again() -> None:
     rows = [row for row in blocks.records if row["score"] == "balanced_mse"]
     labels = sorted({row["block"] for row in rows})
     tables = {
-        name: np.array([[next(r["sum"] for r in rows if (r["arm"], r["seed"], r["block"]) == (name, seed, label))
-                         for label in labels] for seed in range(3)])
+        name: np.array(
+            [
+                [
+                    next(r["sum"] for r in rows if (r["arm"], r["seed"], r["block"]) == (name, seed, label))
+                    for label in labels
+                ]
+                for seed in range(3)
+            ]
+        )
         for name in arms
-    }  # fmt: skip
+    }
     windows = [next(r["windows"] for r in rows if r["block"] == label) for label in labels]
     again = two_way_interval(tables["T-MEmeL"] - tables["T-Original"], windows)
     record = mse.records[1]

@@ -88,8 +88,9 @@ def test_several_at_once_are_the_same_runs(study: Study, tmp_path: Path) -> None
     carry_out(alone, progress=False)
     carry_out(together, jobs=2, progress=False)
     for identity, run in alone.runs.items():
-        first, second = (load_checkpoint(p.path(p.runs[identity]) / "checkpoints" / "last.ckpt")["model"]
-                         for p in (alone, together))  # fmt: skip
+        first, second = (
+            load_checkpoint(p.path(p.runs[identity]) / "checkpoints" / "last.ckpt")["model"] for p in (alone, together)
+        )
         for key, value in first.items():
             torch.testing.assert_close(second[key], value, rtol=1e-4, atol=1e-6, msg=f"{run.experiment.name} {key}")
 
@@ -117,8 +118,9 @@ def test_an_executor_trains_the_same_runs_children_after_parents(study: Study, t
     carry_out(elsewhere, executor, progress=False)
     assert executor.trained == [run.experiment.name for run in elsewhere.runs.values()]
     for identity, run in here.runs.items():
-        first, second = (load_checkpoint(p.path(p.runs[identity]) / "checkpoints" / "last.ckpt")["model"]
-                         for p in (here, elsewhere))  # fmt: skip
+        first, second = (
+            load_checkpoint(p.path(p.runs[identity]) / "checkpoints" / "last.ckpt")["model"] for p in (here, elsewhere)
+        )
         assert all(torch.equal(first[key], second[key]) for key in first), run.experiment.name
 
 
@@ -153,8 +155,10 @@ study.carry_out(study.plan([Arm("one", (pretrain,)), Arm("two", (study.phases.in
 def test_ctrl_c_saves_what_is_being_trained(study: Study, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", LONG, str(study.archive), str(tmp_path)],
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     logs: list[Path] = []
     while process.poll() is None and len(logs) < 2:
         time.sleep(0.1)

@@ -12,7 +12,7 @@ import torch
 from nowcast.config import ConvGRUConfig
 from nowcast.models import open_model
 from nowcast.run import Run
-from nowcast.training_log import read_journal
+from nowcast.training_log import read_training_log
 from pipelines import Arm, Study
 from pipelines.engine.execution import carry_out
 
@@ -46,4 +46,4 @@ def test_it_forecasts_what_it_forecast() -> None:
         forecast = loaded.network(observed, torch.ones_like(observed, dtype=torch.bool), 2)
     assert forecast.mean(dim=(0, 2, 3, 4)).tolist() == pytest.approx([-0.7998983860015869, -0.7996099591255188])
     assert forecast[0, 1, 0, 5, 5].item() == pytest.approx(-0.7956917881965637)
-    assert [row["step"] for row in read_journal(RUN)] == [2, 2]
+    assert [row["step"] for row in read_training_log(RUN)] == [2, 2]

@@ -62,8 +62,11 @@ def test_table3_chooses_on_validation(smoke: Study) -> None:
     assert arms == ["Original", "Naive (a)", "Naive (b)", "MEmeL", "MEmeL-Tune", "persistence"]
     grid = records(smoke, "table3-grid")
     assert [(row["neurons"], row["strength"]) for row in grid] == [
-        ("1", "1.0"), ("1", "50.0"), ("5", "1.0"), ("5", "50.0"),
-    ]  # fmt: skip
+        ("1", "1.0"),
+        ("1", "50.0"),
+        ("5", "1.0"),
+        ("5", "50.0"),
+    ]
     errors = [float(row["validation_mean"]) for row in grid]
     assert [int(row["chosen"]) for row in grid] == [int(error == min(errors)) for error in errors]
 
@@ -155,9 +158,13 @@ def test_the_command(smoke: Study, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     ],
 )
 def test_bad_input_is_one_sentence(
-    smoke: Study, tmp_path: Path, arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch,
+    smoke: Study,
+    tmp_path: Path,
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     given = ["--archive", str(smoke.archive), "--scale", "smoke", "--output", str(tmp_path), "--quiet", *arguments]
     monkeypatch.setattr(sys, "argv", ["x", *given])
     with pytest.raises(SystemExit) as stopped:

@@ -19,23 +19,31 @@ def test_paper_is_the_papers_protocol() -> None:
         assert phase.model.levels == PAPER_LEVELS and phase.model.activation_before_gates and phase.model.memel is None
         assert phase.model.negative_slope == 0.2
         assert (phase.data.observed, phase.data.forecast, phase.data.masks, phase.data.max_missing) == (
-            10, 10, "static", 0,
-        )  # fmt: skip
+            10,
+            10,
+            "static",
+            0,
+        )
         assert (phase.data.rows, phase.data.columns) == ((164, 284), (175, 295))
         assert (phase.training.batch_size, phase.training.clip_value, phase.training.loss_weight) == (16, 50, 5e-5)
         assert phase.training.precision == "fp32"
     assert (pretrain.training.steps, finetune.training.steps) == (20000, 2000)
     assert (pretrain.training.learning_rate, pretrain.training.decay_factor, pretrain.training.decay_every) == (
-        1e-4, 0.7, 5000,
-    )  # fmt: skip
+        1e-4,
+        0.7,
+        5000,
+    )
     assert (finetune.training.learning_rate, finetune.training.decay_every) == (2.401e-5, None)
     assert phases.memel == MemelConfig(neurons=1, strength=1.0, forget_step=10, late_start=10, epsilon=0.01)
 
 
 def test_paper_is_the_shipped_experiments() -> None:
     phases = read_phases("paper", HKO7)
-    pairs = [(phases.pretrain, "convgru"), (phases.finetune, "finetune"),
-             (phases.inhibited(phases.pretrain), "convgru-memel")]  # fmt: skip
+    pairs = [
+        (phases.pretrain, "convgru"),
+        (phases.finetune, "finetune"),
+        (phases.inhibited(phases.pretrain), "convgru-memel"),
+    ]
     for phase, name in pairs:
         shipped = read_experiment(shipped_config(f"hko7/{name}.yaml")).plain()
         assert phase.plain() | {"name": "", "start_from": None} == shipped | {"name": "", "start_from": None}

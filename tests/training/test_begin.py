@@ -71,8 +71,9 @@ def test_the_same_archive_elsewhere_is_the_same(small_experiment: MakeExperiment
     experiment = small_experiment(**{"training.steps": 2})
     assert experiment.data.archive is not None
     shutil.copytree(experiment.data.archive, tmp_path / "here")
-    run = train(small_experiment(**{"training.steps": 2, "data.archive": str(tmp_path / "here")}), tmp_path,
-                progress=False)  # fmt: skip
+    run = train(
+        small_experiment(**{"training.steps": 2, "data.archive": str(tmp_path / "here")}), tmp_path, progress=False
+    )
     (tmp_path / "here").rename(tmp_path / "there")
     with pytest.raises(NowcastError, match="here does not exist: the run .*toy was trained .* say with --archive"):
         train(small_experiment(**{"training.steps": 3, "data.archive": None}), tmp_path, resume=True, progress=False)

@@ -12,7 +12,7 @@ from memel import MEmeL
 from nowcast import NowcastError, train
 from nowcast.config import Experiment
 from nowcast.models import load_checkpoint, load_model, open_model
-from nowcast.training_log import read_journal
+from nowcast.training_log import read_training_log
 
 CONVLSTM = {"model.network": "convlstm", "model.mask_channel": True, "training.learning_rate": 0.01}
 MEMEL = {"model.memel": {"placement": ["candidate", "cell"], "late_start": 2, "forget_step": 3}}
@@ -22,7 +22,7 @@ def test_a_convlstm_is_trained_with_memel_and_fine_tuned_plainly(
     small_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     run = train(small_experiment(name="lstm", **CONVLSTM, **MEMEL), tmp_path, progress=False)
-    losses = [row["loss"] for row in read_journal(run.path) if "loss" in row]
+    losses = [row["loss"] for row in read_training_log(run.path) if "loss" in row]
     assert len(losses) == 3 and torch.tensor(losses).isfinite().all() and losses[-1] < losses[0]
 
     loaded = open_model(run, "last")
@@ -39,8 +39,9 @@ def test_a_convlstm_is_trained_with_memel_and_fine_tuned_plainly(
 
     tuned = train(
         small_experiment(name="tuned", start_from=str(run.path), **CONVLSTM | {"training.learning_rate": 1e-12}),
-        tmp_path, progress=False,
-    )  # fmt: skip
+        tmp_path,
+        progress=False,
+    )
     before, after = load_checkpoint(run.checkpoint("last"))["model"], load_model(tuned, "last").state_dict()
     assert not any("memel" in key for key in after)
     for key, value in after.items():

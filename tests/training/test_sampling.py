@@ -21,9 +21,13 @@ from nowcast.training.sampling import WET_CODE, Sampler
 
 MakeExperiment = Callable[..., Experiment]
 ALL = {
-    "training.crop": 24, "training.sampling": "wet", "training.wettest_of": 3, "training.turns": True,
-    "training.intensity_jitter": 3.0, "training.batch_size": 4,
-}  # fmt: skip
+    "training.crop": 24,
+    "training.sampling": "wet",
+    "training.wettest_of": 3,
+    "training.turns": True,
+    "training.intensity_jitter": 3.0,
+    "training.batch_size": 4,
+}
 
 
 def sampler_of(experiment: Experiment, seed: int = 5) -> Sampler:
@@ -77,9 +81,13 @@ def test_the_wettest_place_is_taken(small_experiment: MakeExperiment) -> None:
 def test_turned_clips_still_move_along_their_motion(small_experiment: MakeExperiment) -> None:
     """Carried along the motion that comes with it, a crop's last frame is nearer to what follows."""
     experiment = small_experiment(
-        **{"training.turns": True, "training.batch_size": 24, "training.sampling": "wet",
-           "model.coordinates": "lagrangian"}
-    )  # fmt: skip
+        **{
+            "training.turns": True,
+            "training.batch_size": 24,
+            "training.sampling": "wet",
+            "model.coordinates": "lagrangian",
+        }
+    )
     archive = open_archive(experiment)
     motion = StoredMotion.of(archive, archive.times, experiment.data.masks, experiment.data.observed)
     moving = windows_of(archive, "test", experiment.data, None)  # the day on which the rain moves fast

@@ -21,7 +21,7 @@ from nowcast.models import load_checkpoint, load_model
 from nowcast.training.clips import endless_batches, open_archive, training_clips, validation_clips
 from nowcast.training.fit import Fit
 from nowcast.training.sampling import Sampler
-from nowcast.training_log import read_journal
+from nowcast.training_log import read_training_log
 
 MakeExperiment = Callable[..., Experiment]
 MEMEL = {"model.memel": {"late_start": 2, "forget_step": 3}}
@@ -38,14 +38,14 @@ def assert_same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Ten
 
 
 def losses(run: Run) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in read_journal(run.path)]
+    return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in read_training_log(run.path)]
 
 
 def test_a_run_directory_says_everything(small_experiment: MakeExperiment, tmp_path: Path) -> None:
     experiment = small_experiment()
     run = train(experiment, tmp_path, progress=False)
     assert run.path == tmp_path / "toy" and Run.open(run.path).experiment == run.experiment
-    rows = read_journal(run.path)
+    rows = read_training_log(run.path)
     assert [row["step"] for row in rows if "loss" in row] == [2, 4, 6]
     assert [row["step"] for row in rows if "validation_loss" in row] == [3, 6]
     with (run.path / "log.csv").open() as stream:
@@ -152,7 +152,7 @@ def test_validation_is_the_balanced_error_of_all_windows(small_experiment: MakeE
             errors = balanced_errors(model(one.observed, one.observed_valid, 4).clamp(0, 1), one.observation, one.valid)
             squared.append(errors[0].mean().item())
             absolute.append(errors[1].mean().item())
-    row = read_journal(run.path)[-1]
+    row = read_training_log(run.path)[-1]
     assert row["validation_balanced_mse"] == pytest.approx(np.mean(squared), rel=1e-5)
     assert row["validation_balanced_mae"] == pytest.approx(np.mean(absolute), rel=1e-5)
     assert row["validation_loss"] == pytest.approx(5e-5 * (np.mean(squared) + np.mean(absolute)), rel=1e-5)
@@ -160,7 +160,7 @@ def test_validation_is_the_balanced_error_of_all_windows(small_experiment: MakeE
 
 def test_best_is_the_lowest_validation_loss(small_experiment: MakeExperiment, tmp_path: Path) -> None:
     run = train(small_experiment(**{"training.validate_every": 1}), tmp_path, progress=False)
-    validated = [row for row in read_journal(run.path) if "validation_loss" in row]
+    validated = [row for row in read_training_log(run.path) if "validation_loss" in row]
     lowest = min(validated, key=lambda row: row["validation_loss"])
     assert load_checkpoint(run.checkpoint("best"))["step"] == lowest["step"]
 
@@ -189,18 +189,26 @@ def test_memel_fine_tuning_of_a_plain_run(small_experiment: MakeExperiment, tmp_
 def test_bf16_learns_like_fp32(small_experiment: MakeExperiment, tmp_path: Path) -> None:
     full = train(small_experiment(), tmp_path, progress=False)
     half = train(small_experiment(name="half", **{"training.precision": "bf16"}), tmp_path, progress=False)
-    assert read_journal(half.path)[-1]["validation_loss"] == pytest.approx(
-        read_journal(full.path)[-1]["validation_loss"], rel=0.05
+    assert read_training_log(half.path)[-1]["validation_loss"] == pytest.approx(
+        read_training_log(full.path)[-1]["validation_loss"], rel=0.05
     )
     assert not torch.equal(weights(half)["to_frame.weight"], weights(full)["to_frame.weight"])
     assert all(value.dtype == torch.float32 for value in weights(half).values())
 
 
 LAGRANGIAN = {
-    "model.coordinates": "lagrangian", "model.memel": {"late_start": 2, "forget_step": 3}, "training.crop": 32,
-    "training.sampling": "wet", "training.wettest_of": 2, "training.turns": True, "training.intensity_jitter": 2.0,
-    "training.schedule": "cosine", "training.warm_up": 2, "training.clip_norm": 1.0, "training.mean_weights": 0.9,
-}  # fmt: skip
+    "model.coordinates": "lagrangian",
+    "model.memel": {"late_start": 2, "forget_step": 3},
+    "training.crop": 32,
+    "training.sampling": "wet",
+    "training.wettest_of": 2,
+    "training.turns": True,
+    "training.intensity_jitter": 2.0,
+    "training.schedule": "cosine",
+    "training.warm_up": 2,
+    "training.clip_norm": 1.0,
+    "training.mean_weights": 0.9,
+}
 
 
 def test_a_lagrangian_run_resumes_bit_for_bit(
@@ -246,7 +254,7 @@ def test_the_loss_goes_down(small_experiment: MakeExperiment, tmp_path: Path) ->
         tmp_path,
         progress=False,
     )
-    trained = [row["loss"] for row in read_journal(run.path) if "loss" in row]
+    trained = [row["loss"] for row in read_training_log(run.path) if "loss" in row]
     assert trained[-1] < 0.8 * trained[0]
 
 
@@ -290,7 +298,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
     experiment = small_experiment(**{"training.learning_rate": 1e30, "training.steps": 40})
     with pytest.raises(NowcastError, match="lower training.learning_rate"):
         train(experiment, tmp_path, progress=False)
-    for row in read_journal(tmp_path / "toy"):
+    for row in read_training_log(tmp_path / "toy"):
         assert np.isfinite(row.get("loss", 0.0))
 
 

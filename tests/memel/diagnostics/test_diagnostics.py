@@ -119,11 +119,11 @@ def test_lemma_3_3_rd_inhibits_and_naive_b_excites():
         model(x)
     optimizer = torch.optim.SGD(model.parameters(), 1e-5)
     ratio = {
-        strength: inhibition_effect(
-            model, lambda: (model(x) - target).square().mean(), optimizer, strength
-        )["0.memel"].decrease_ratio
+        strength: inhibition_effect(model, lambda: (model(x) - target).square().mean(), optimizer, strength)[
+            "0.memel"
+        ].decrease_ratio
         for strength in (None, -1.0, 0.0, 1.0)
-    }  # fmt: skip
+    }
     assert ratio[1.0] > 0 > ratio[-1.0]
     assert ratio[-1.0] < ratio[0.0] < ratio[1.0]
     assert abs(ratio[None]) < ratio[1.0]  # the model is trained: without modification next to nothing moves
