@@ -16,6 +16,8 @@ Splits = dict[str, Days]
 
 USUAL = ("train", "valid", "test")
 """Splits that training, validation and scoring take by themselves; others can be asked for by name."""
+OTHERWISE = {"val": "valid", "validation": "valid", "training": "train", "testing": "test"}
+"""What others call them."""
 FORM = "expected NAME=DAY,DAY,… or NAME=DAY..DAY with days as YYYY-MM-DD, for example train=2018-07-21,2018-07-22"
 
 
@@ -36,7 +38,7 @@ def parse_splits(given: Iterable[str] | Mapping[str, Iterable[object]]) -> Split
         shown = f"{name}={','.join(days)}" if name or any(days) else repr("")
         if not name or not any(days):
             raise NowcastError(f"{shown} is not a split, {FORM}")
-        _refuse_typo(name)
+        refuse_typo(name)
         try:
             expanded = [day for part in days if part for day in parse_days(part.strip())]
         except ValueError as error:
@@ -46,10 +48,14 @@ def parse_splits(given: Iterable[str] | Mapping[str, Iterable[object]]) -> Split
     return splits
 
 
-def _refuse_typo(name: str) -> None:
+def refuse_typo(name: str) -> None:
     """NowcastError for a name that is nearly, but not quite, one of the three that training and scoring look for."""
-    close = next((known for known in USUAL if known.startswith(name) or name.startswith(known)), None)
-    close = close or next(iter(difflib.get_close_matches(name.lower(), USUAL, n=1, cutoff=0.7)), None)
+    lower = name.lower()
+    close = OTHERWISE.get(lower, lower if lower in USUAL else None)
+    if close is None and name.isalpha():
+        close = next(
+            (k for k in difflib.get_close_matches(lower, USUAL, cutoff=0.75) if abs(len(k) - len(name)) < 2), None
+        )
     if close is not None and name != close:
         raise NowcastError(f"unknown split {name!r}, did you mean {close}? Training and scoring use {', '.join(USUAL)}")
 

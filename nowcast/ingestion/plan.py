@@ -12,7 +12,7 @@ import numpy as np
 
 from nowcast.archive.index import day_files
 from nowcast.archive.metadata import GRID_FILE, Metadata, is_archive, read_metadata
-from nowcast.archive.splits import Splits, merge_splits, parse_splits, refuse_overlap
+from nowcast.archive.splits import Splits, merge_splits, parse_splits, refuse_overlap, refuse_typo
 from nowcast.atomic_files import TEMPORARY_SUFFIX, WRITER_LOCK
 from nowcast.errors import NowcastError
 from nowcast.ingestion.day_jobs import DayJob
@@ -212,6 +212,8 @@ def _splits(
         return splits, "user"
     if stored is not None and stored.splits_from == "user":
         return stored.splits, "user"
+    for name in rain:
+        refuse_typo(name)
     found = {name: np.array(sorted(amounts), "datetime64[D]") for name, amounts in rain.items()}
     merged = merge_splits(stored.splits if stored is not None else {}, found, [day.day for day in days])
     refuse_overlap(merged)

@@ -127,11 +127,8 @@ def test_a_typo_in_a_split_is_told(name: str):
 
 
 def test_splits_of_other_names_are_welcome():
-    assert list(parse_splits(["train=2018-07-21", "typhoon=2018-07-22", "winter=2018-12-01"])) == [
-        "train",
-        "typhoon",
-        "winter",
-    ]
+    names = ["train", "typhoon", "winter", "test2", "train_small", "storms", "latest"]
+    assert list(parse_splits([f"{name}=2018-07-{day}" for day, name in enumerate(names, 10)])) == names
 
 
 def test_a_split_without_a_frame_is_refused(two_days: Tree):
