@@ -264,7 +264,7 @@ class TrainingConfig(Description):
     batch_size: int = Field(16, ge=1, le=65536)
     """Clips of a step, shared by all processes under torchrun."""
     crop: int | None = Field(None, ge=1)
-    """Side in pixels of the square cut from every clip at random; null takes whole frames."""
+    """Side in pixels of the square cut from every clip; a shorter side is taken whole, null takes whole frames."""
     sampling: Literal["uniform", "wet"] = "uniform"
     """uniform draws all clips alike, wet in proportion to how much of their frames is wet."""
     wettest_of: int = Field(1, ge=1)

@@ -95,7 +95,7 @@ def _run(path: Path) -> str:
     rows: dict[str, Any] = {
         "archive": experiment.data.archive,
         "frames": f"{experiment.data.observed} observed → {experiment.data.forecast} forecast{crop}",
-        "network": f"{experiment.model.title}, hidden {hidden}",
+        "network": f"{experiment.model.title}, {experiment.model.coordinates}, hidden {hidden}",
         "MEmeL": "none"
         if memel is None
         else f"{', '.join(memel.placement)}; {memel.neurons} neurons, strength {memel.strength:g}",

@@ -15,7 +15,6 @@ from nowcast.clips.store import ClipStore, as_sequence
 from nowcast.clips.stored_motion import StoredMotion
 from nowcast.clips.windows import generator, sample_starts
 from nowcast.config import TrainingConfig
-from nowcast.errors import NowcastError
 from nowcast.motion.nodes import crop_motion
 from nowcast.sequence import RadarSequence
 from nowcast.units import HKO7_SCALE, scaled_threshold
@@ -52,12 +51,6 @@ class Sampler:
     @classmethod
     def of(cls, clips: Windows, training: TrainingConfig, seed: int, motion: StoredMotion | None = None) -> Sampler:
         """The sampler of an experiment; looks at every frame once where clips are drawn by their rain."""
-        store = _store(clips)
-        if training.crop is not None and training.crop > min(store.shape):
-            raise NowcastError(
-                f"training.crop is {training.crop} pixels, the frames are {store.shape[0]}×{store.shape[1]}; take a "
-                f"smaller crop, or null for whole frames"
-            )
         chances = wet_chances(clips) if training.sampling == "wet" else None
         return cls(clips, training, seed, motion, chances)
 
@@ -101,9 +94,12 @@ class Sampler:
         training, windows = self.training, self.clips
         starts = np.atleast_1d(start)
         frames = _store(windows).frames(starts, windows.observed + windows.forecast)
-        shape = self._shape if training.crop is None else (training.crop, training.crop)
+        height, width = (min(side, training.crop or side) for side in self._shape)
+        shape = (height, width)
         top, left = self._place(frames.codes, shape, random)
         turns, flipped = (int(random.integers(4)), bool(random.integers(2))) if training.turns else (0, False)
+        if height != width:
+            turns -= turns % 2  # all clips of a batch have one shape
         decibels = random.uniform(-1, 1) * training.intensity_jitter
         part = np.s_[..., top : top + shape[0], left : left + shape[1]]
         codes = _turned(frames.codes[part], turns, flipped)

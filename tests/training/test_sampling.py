@@ -12,7 +12,6 @@ from nowcast.clips.split_windows import windows_of
 from nowcast.clips.stored_motion import StoredMotion
 from nowcast.clips.windows import sample_starts
 from nowcast.config import Experiment
-from nowcast.errors import NowcastError
 from nowcast.motion.departure import displacements
 from nowcast.motion.nodes import dense
 from nowcast.motion.warp import inside, warp
@@ -116,6 +115,9 @@ def test_echoes_become_stronger_but_no_echo_stays_none(small_experiment: MakeExp
             assert shift.max() - shift.min() < 1e-6 and 0 < shift.abs().max() <= 6 / 70 + 0.003
 
 
-def test_a_crop_larger_than_the_frame_is_told(small_experiment: MakeExperiment) -> None:
-    with pytest.raises(NowcastError, match="training.crop is 64 pixels, the frames are 48×48"):
-        sampler_of(small_experiment(**{"training.crop": 64}))
+def test_a_frame_with_a_shorter_side_is_taken_whole_along_it(small_experiment: MakeExperiment) -> None:
+    options = {**ALL, "training.crop": 40, "data.rows": [8, 40], "model.coordinates": "lagrangian"}
+    sampler = sampler_of(small_experiment(**options))
+    for step in range(3):
+        batch = sampler.batch(step)
+        assert batch.observed.shape[-2:] == (32, 40) and batch.motion is not None and batch.motion.shape == (4, 2, 5, 6)
