@@ -83,10 +83,43 @@ def train_task(folder: Path, run: PlannedRun, place: Place) -> str | None:
     if place.threads is not None:
         torch.set_num_threads(place.threads)
     try:
-        train_one(folder, run, progress=False)
+        with _Listening.working():
+            train_one(folder, run, progress=False)
     except NowcastError as error:
         return str(error)
     return None
+
+
+class _Listening:
+    """When a worker process of ours obeys SIGTERM: in its task, never while it hands over a result.
+
+    A worker that died there would hold the lock of the queue of results for good, and all others would wait for it.
+    """
+
+    busy = told = False
+
+    @classmethod
+    def hear(cls, number: int, frame: FrameType | None) -> None:
+        cls.told = True
+        if cls.busy:
+            raise KeyboardInterrupt
+
+    @classmethod
+    @contextmanager
+    def working(cls) -> Iterator[None]:
+        cls.busy = True
+        try:
+            if cls.told:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            cls.busy = False
+
+
+def _listen_while_working() -> None:
+    """What a new worker does first. Ctrl-C reaches every process of the terminal; here the parent decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _Listening.hear)
 
 
 def _train_all(plan: Plan, waiting: list[PlannedRun], executor: Executor, free: list[Place], progress: bool) -> None:
@@ -134,8 +167,7 @@ def _own_processes(jobs: int) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(
         jobs,
         multiprocessing.get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        initializer=_listen_while_working,
         max_tasks_per_child=1,
     )
     with _sigterm_is_an_interrupt():
