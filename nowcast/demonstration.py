@@ -89,7 +89,8 @@ def demo(
     finetuned = train(finetuning, folder / "runs", resume=True, progress=progress)
     tell("score it on the test days, beside persistence and extrapolation")
     scores = evaluate([finetuned, "persistence", "extrapolation"], split="test", progress=progress)
-    draw_report(finetuned.path)
+    scored = Path(scores.encoding["source"]).parent
+    draw_report(scored)
     for run in (pretrained, finetuned):
         draw_training(run.path)
     tell("forecast and animate the rainiest hour of the test days")
@@ -105,8 +106,8 @@ def demo(
             ("archive", archive.path),
             ("pretrained with MEmeL", pretrained.path),
             ("fine-tuned", finetuned.path),
-            ("scores", finetuned.path / "scores.nc"),
-            ("plots", finetuned.path / "plots"),
+            ("scores", scored / "scores.nc"),
+            ("plots", scored / "plots"),
             ("nowcast", forecast_file),
             ("animation", animation),
         ):

@@ -51,6 +51,32 @@ class EnsembleForecaster(Forecaster, Protocol):
 
 
 @runtime_checkable
+class FallbackForecaster(Forecaster, Protocol):
+    """A forecaster that answers with a simpler one where what was observed does not suffice for it."""
+
+    def fallback(self, observed: Tensor, observed_valid: Tensor) -> Tensor:
+        """Which sequences, bool (B,), the simpler one answers."""
+        ...
+
+
+@runtime_checkable
+class AnsweringForecaster(Forecaster, Protocol):
+    """A forecaster that says which sequences it answers, and whether at every pixel of the domain.
+
+    Where it knows everywhere, NaN in an answer is no "unknown": the network has diverged.
+    """
+
+    @property
+    def knows_everywhere(self) -> bool:
+        """Whether an answer has a number at every pixel of the domain."""
+        ...
+
+    def answers(self, observed_valid: Tensor) -> Tensor:
+        """Which sequences, bool (B,), it forecasts; all others are NaN throughout."""
+        ...
+
+
+@runtime_checkable
 class HistoryForecaster(Forecaster, Protocol):
     """A forecaster that looks further back than others, to verify the nowcasts that it would have issued.
 

@@ -13,17 +13,19 @@ def draw_report(folder: str | Path) -> list[Path]:
     """Draw what `evaluate` left in a folder into `folder/plots`; returns the PNG files.
 
     Args:
-        folder: holds `scores.nc` and, for the gallery, `cases.nc`.
+        folder: holds `scores.nc` and, for the gallery, `cases.nc`; plots of earlier scores are removed from it.
 
     Raises:
         NowcastError: there are no scores, or the folder cannot be written.
     """
     folder = Path(folder)
-    scores = read_scores(folder)
+    scores = read_scores(folder / "scores.nc")
+    for old in (folder / "plots").glob("*.png"):
+        old.unlink()
     drawn = plot_scores(scores, folder / "plots")
     if not (folder / "cases.nc").exists():
         return drawn
-    fields = read_cases(folder)
+    fields = read_cases(folder / "cases.nc")
     cases = []
     for label in fields["case"].values:
         one = fields.sel(case=label)

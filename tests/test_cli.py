@@ -45,7 +45,9 @@ def test_from_radar_files_to_an_animation(run: Path, small_archive: Path, tmp_pa
     scored = nowcast("evaluate", run, "persistence", "extrapolation", "-q")
     assert scored.exit_code == 0, scored.output
     assert "persistence" in scored.output and "extrapolation" in scored.output and "CSI" in scored.output
-    assert (run / "scores.nc").exists() and (run / "scores.md").exists() and list((run / "plots").glob("*.png"))
+    folder = run / "evaluation" / f"{small_archive.name}-test-fixed"
+    assert (folder / "scores.nc").exists() and (folder / "scores.md").exists() and list(folder.glob("plots/*.png"))
+    assert str(folder / "scores.nc") in scored.output.splitlines()[-1]
 
     issued = nowcast("forecast", run, small_archive, "-o", tmp_path / "f.nc")
     assert issued.exit_code == 0 and "up to +24 min" in issued.output, issued.output
@@ -60,7 +62,7 @@ def test_from_radar_files_to_an_animation(run: Path, small_archive: Path, tmp_pa
         (small_archive, ("radar archive", "48×48", "train: 1 days")),
         (run, ("run toy", "3 observed → 4 forecast", "2 of 2", "best validation")),
         (tmp_path / "f.nc", ("nowcast", "+6 to +24 min")),
-        (run / "scores.nc", ("scores", "persistence", "B-MSE")),
+        (folder / "scores.nc", ("scores", "persistence", "B-MSE")),
     ):
         described = nowcast("info", path)
         assert described.exit_code == 0 and all(word in described.output for word in words), described.output
@@ -114,8 +116,11 @@ def test_synthesize_other_pixels_intervals_and_climates(tmp_path: Path) -> None:
         ),
         (("evaluate", "persistence"), "no archive to evaluate on; give --archive ARCHIVE"),
         (("evaluate", "{run}", "--split", "tests"), "no split 'tests', its splits are: train, valid, test"),
-        (("evaluate", "{run}", "--checkpoint", "lats"), "expected best or last"),
-        (("evaluate", "{run}", "--protocol", "onlin"), "expected one of fixed, online"),
+        (("evaluate", "{run}", "--checkpoint", "lats"), "checkpoint is 'lats', expected best or last"),
+        (("evaluate", "{run}", "--protocol", "onlin"), "protocol is 'onlin', expected fixed or online"),
+        (("evaluate", "{run}", "--scores", "fsss"), "is 'fsss', expected basic, gdl"),
+        (("evaluate", "{run}", "--threshold", "2", "--threshold", "2"), "2 mm/h stands 2 times"),
+        (("evaluate", "{run}", "--archive", "{tmp}/none"), "{tmp}/none"),
         (("forecast", "{run}", "{tmp}", "-o", "f.nc"), "(no archive.json in it); make one with: nowcast ingest"),
         (("forecast", "{run}", "{archive}", "-o", "{tmp}/f.png"), "does not end in .nc"),
         (("forecast", "{run}", "{archive}", "-o", "{tmp}/f.nc", "--at", "today at noon"), "expected UTC such as 2018"),
@@ -163,6 +168,8 @@ def test_a_read_only_output_is_told(run: Path, small_archive: Path, tmp_path: Pa
     "arguments",
     [
         ["--help"],
+        ["evaluate", "persistance"],
+        ["evaluate", "persistence", "--protocol", "onlin"],
         ["train", "--help"],
         ["train", str(TOY), "--set", "training.step=3"],
         ["ingest", "--help"],

@@ -41,6 +41,10 @@ def options(
 
 ArchiveArgument = Annotated[Path, typer.Argument(help="Archive folder made by `nowcast ingest`.", metavar="ARCHIVE")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(help="Work on a dask cluster, such as tcp://host:8786 (docs/cluster.md).", metavar="ADDRESS"),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes to work with.  [default: all cores]")]
 
 

@@ -89,7 +89,9 @@ class Windows:
         return np.split(self.starts, breaks)
 
 
-def windows_of(archive: Archive, split: str, data: DataConfig, rules: EvaluationConfig | None) -> Windows:
+def windows_of(
+    archive: Archive, split: str, data: DataConfig, rules: EvaluationConfig | None, only: Times | None = None
+) -> Windows:
     """The windows of a split; NowcastError where there is none.
 
     Args:
@@ -98,9 +100,16 @@ def windows_of(archive: Archive, split: str, data: DataConfig, rules: Evaluation
         data: numbers of frames, crop, masks, and how frames are held.
         rules: of the benchmark's fixed protocol; None takes every frame at which a clip with at most
             `data.max_missing` frames missing in a row may start, to learn from.
+        only: starts of some of the windows; these alone are given, and only the frames within their reach are held.
     """
-    times, starts = archive.split_times(split), window_starts(archive, split, data, rules)
-    refuse_no_window(archive, split, data, rules, starts)
+    times = archive.split_times(split)
+    if only is None:
+        starts = window_starts(archive, split, data, rules)
+        refuse_no_window(archive, split, data, rules, starts)
+    else:
+        starts = only
+        end = only.max() + (data.observed + data.forecast) * archive.interval
+        times = times[(times >= only.min()) & (times < end)]
     crop = {"rows": data.rows, "columns": data.columns, "masks": data.masks}
     clips = ClipStore.from_archive(archive, times, **crop, in_memory=data.in_memory, memory_gib=data.memory_gib)  # type: ignore[arg-type]
     past = ClipStore.from_archive(archive, archive.times, **crop, in_memory=False)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nowcast.clips.split_windows import Windows
-from nowcast.evaluation.protocols import PROTOCOLS, Issued, issue
+from nowcast.evaluation.protocols import Issued, issue
 from nowcast.forecaster import Forecaster
 from nowcast.units import rain_rate_from_scaled
 from nowcast.verification.categorical import csi
@@ -102,7 +102,6 @@ def case_fields(
 def _only(windows: Windows, issue_times: NDArray[np.datetime64], protocol: str) -> Windows:
     """The windows issued then; in the online protocol with what comes before them in their episodes."""
     starts = issue_times - (windows.observed - 1) * windows.interval
-    assert protocol in PROTOCOLS
     if protocol == "online":
         parts = [episode[episode <= starts[np.isin(starts, episode)].max()]
                  for episode in windows.episodes() if np.isin(starts, episode).any()]  # fmt: skip

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nowcast.errors import NowcastError
+from nowcast.evaluation.options import FAMILIES
 from nowcast.evaluation.unknown import known
 from nowcast.models.ensemble_mean import mean_of_rates
 from nowcast.units import THRESHOLDS, rain_rate_from_scaled
@@ -24,9 +25,6 @@ from nowcast.verification import (
 )
 from nowcast.verification.scorecard import balanced_sums, contingency_counts
 from nowcast.verification.streaming import StreamingScore, ratio
-
-FAMILIES = ("basic", "gdl", "fss", "ssim", "spectrum", "ensemble")
-"""Score families: balanced, plain and categorical scores (always), and those that cost more."""
 
 _SHARED = ("sequences", "valid_pixels")
 _BY_WINDOW = ("forecaster", "issue_time", "lead_time")
@@ -55,19 +53,26 @@ class Comparison:
     ) -> None:
         for family in families:
             if family not in FAMILIES:
-                raise NowcastError(f"{family!r} is no family of scores; expected some of {', '.join(FAMILIES)}")
+                raise NowcastError(f"{family!r} is not a family of scores; expected some of {', '.join(FAMILIES)}")
         self.names, self.lead_steps, self.shape = list(names), lead_steps, shape
         self.frame_interval, self.thresholds, self.families = frame_interval, thresholds, tuple(families)
         self.cards = {name: Scorecard(lead_steps, thresholds, frame_interval) for name in names}
         self.others: dict[str, list[StreamingScore]] = {name: self._field_scores() for name in names}
         self.ensembles: dict[str, EnsembleScores] = {}
-        self.pixels = {key: np.zeros(lead_steps, np.int64) for key in ("valid", "scored", *self._knowns())}
+        known_by = [f"known {k}" for k in range(len(self.names))]
+        self.pixels = {key: np.zeros(lead_steps, np.int64) for key in ("valid", "scored", *known_by)}
         self.windows: dict[str, list[NDArray[Any]]] = {}
 
     def update(
-        self, issue_times: NDArray[np.datetime64], forecasts: Mapping[str, Tensor], observation: Tensor,
-        valid: Tensor, scored: Tensor, unsettled: Mapping[str, Tensor],
-    ) -> None:  # fmt: skip
+        self,
+        issue_times: NDArray[np.datetime64],
+        forecasts: Mapping[str, Tensor],
+        observation: Tensor,
+        valid: Tensor,
+        scored: Tensor,
+        raw_forecasts: Mapping[str, Tensor],
+        fallbacks: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Add a batch of windows.
 
         Args:
@@ -76,21 +81,24 @@ class Comparison:
             observation: scaled reflectivity (B, T, 1, H, W).
             valid: bool, True = the observation is usable.
             scored: bool, True = score this pixel; a part of `valid`.
-            unsettled: the forecasts as they were issued, NaN = unknown.
+            raw_forecasts: the forecasts as they were issued, NaN = unknown.
+            fallbacks: name → bool (B,), True where a forecaster answered with a simpler one.
         """
         self._count("valid", valid)
         self._count("scored", scored)
-        self._remember("issue_time", np.asarray(issue_times, "datetime64[s]"))
-        self._remember("window_rain_rate", _mean_rain_rate(observation, scored))
-        self._remember("window_valid_pixels", count_pixels(scored))
-        for name in self.names:
-            self._count(f"known {name}", valid & known(unsettled[name]))
+        self._remember("issue_time", np.asarray(issue_times, "datetime64[s]").astype(np.int64))
+        self._remember("rain_rate", _mean_rain_rate(observation, scored))
+        self._remember("valid_pixels", count_pixels(scored))
+        for k, name in enumerate(self.names):
+            self._count(f"known {k}", valid & known(raw_forecasts[name]))
+            if fallbacks and name in fallbacks:
+                self._remember(f"fallback {k}", fallbacks[name].cpu().numpy().astype(np.int8))
             try:
-                self._update_one(name, forecasts[name], observation, scored)
+                self._update_one(k, name, forecasts[name], observation, scored)
             except ValueError as error:
                 raise NowcastError(f"{name} cannot be scored: {error}") from error
 
-    def _update_one(self, name: str, forecast: Tensor, observation: Tensor, scored: Tensor) -> None:
+    def _update_one(self, k: int, name: str, forecast: Tensor, observation: Tensor, scored: Tensor) -> None:
         if forecast.ndim == 6:
             if "ensemble" in self.families:
                 members = self.ensembles.setdefault(name, self._ensemble_scores(len(forecast)))
@@ -100,56 +108,90 @@ class Comparison:
         joint = card.joint(forecast, observation, scored)
         card.add(joint)
         squared, absolute = balanced_sums(joint)
-        self._remember(f"window_balanced_mse {name}", squared)
-        self._remember(f"window_balanced_mae {name}", absolute)
+        self._remember(f"balanced_mse {k}", squared)
+        self._remember(f"balanced_mae {k}", absolute)
         for count, values in contingency_counts(joint, card.thresholds).items():
-            self._remember(f"window_{count} {name}", values.astype(np.int32))
+            self._remember(f"{count} {k}", values.astype(np.int32))
         for score in self.others[name]:
             score.update(forecast, observation, scored)  # type: ignore[attr-defined]
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that was summed up, as plain arrays by name: what workers send and files keep."""
+        arrays = {f"pixels/{key}": total for key, total in self.pixels.items()}
+        arrays |= {f"windows/{key}": np.concatenate(parts) for key, parts in self.windows.items()}
+        for place, score in self._scores():
+            arrays |= {f"{place}/{key}": total for key, total in score.totals.items()}
+        return arrays
+
+    def absorb(self, state: Mapping[str, NDArray[Any]]) -> Self:
+        """Add what `state` of a comparison of the same forecasters and settings gave; returns self.
+
+        Sums of floating-point numbers depend on the order of absorbing: keep it, and the result is the same to the bit.
+        """
+        for k, name in enumerate(self.names):
+            ranks = state.get(f"ensemble {k}/ranks")
+            if ranks is not None:
+                self.ensembles.setdefault(name, self._ensemble_scores(ranks.shape[1] - 1))
+        totals = {f"pixels/{key}": total for key, total in self.pixels.items()}
+        for place, score in self._scores():
+            totals |= {f"{place}/{key}": total for key, total in score.totals.items()}
+        for key, total in totals.items():
+            if key in state:
+                total += state[key]
+        for key, values in state.items():
+            if key.startswith("windows/"):
+                self._remember(key.removeprefix("windows/"), values)
+        return self
 
     def merge(self, other: Self) -> Self:
         """Add the windows of another comparison of the same forecasters (another worker's part); returns self."""
         if other.names != self.names:
             raise ValueError(f"cannot merge forecasters {other.names} into {self.names}")
         for name in self.names:
-            self.cards[name].merge(other.cards[name])
-            for mine, theirs in zip(self.others[name], other.others[name], strict=True):
-                mine.merge(theirs)
-        for name, theirs in other.ensembles.items():
-            self.ensembles.setdefault(name, self._ensemble_scores(theirs.members)).merge(theirs)
-        for key, total in self.pixels.items():
-            total += other.pixels[key]
-        for key, parts in other.windows.items():
-            self.windows.setdefault(key, []).extend(parts)
-        return self
+            mine, theirs = ([c.cards[name], *c.others[name]] for c in (self, other))
+            if [score.settings for score in mine] != [score.settings for score in theirs]:
+                raise ValueError(f"cannot merge scores of {name} with other settings")
+        return self.absorb(other.state())
+
+    def _scores(self) -> list[tuple[str, StreamingScore]]:
+        """Every score with the place of its totals in `state`."""
+        found: list[tuple[str, StreamingScore]] = []
+        for k, name in enumerate(self.names):
+            found.append((f"card {k}", self.cards[name]))
+            found += [(f"other {k} {i}", score) for i, score in enumerate(self.others[name])]
+            found += [(f"ensemble {k}", self.ensembles[name])] if name in self.ensembles else []
+        return found
 
     def dataset(self) -> xr.Dataset:
         """All scores with a `forecaster` dimension; `window_…` holds what every window (issue_time) adds."""
         parts = []
-        for name in self.names:
+        for k, name in enumerate(self.names):
             scores = [self.cards[name], *self.others[name], *([self.ensembles[name]] if name in self.ensembles else [])]
             one = xr.merge([score.dataset() for score in scores], combine_attrs="drop_conflicts", join="outer")
-            one["known"] = ("lead_time", ratio(self.pixels[f"known {name}"], self.pixels["valid"]))
-            parts.append(one.assign(self._window_variables(name)))
+            one["known"] = ("lead_time", ratio(self.pixels[f"known {k}"], self.pixels["valid"]))
+            parts.append(one.assign(self._window_variables(k)))
         shared = parts[0][list(_SHARED)]
         names = xr.Variable("forecaster", np.array(self.names, dtype=object))
         whole = xr.concat([part.drop_vars(_SHARED) for part in parts], names, join="outer", data_vars="all")
         whole = whole.assign(shared).assign(
-            coverage=("lead_time", ratio(self.pixels["scored"], self.pixels["valid"]), {"long_name": "share scored"}),
-            window_rain_rate=(_BY_WINDOW[1:], self._windows("window_rain_rate"), {"units": "mm h-1"}),
-            window_valid_pixels=(_BY_WINDOW[1:], self._windows("window_valid_pixels").astype(np.int32)),
+            coverage=("lead_time", ratio(self.pixels["scored"], self.pixels["valid"])),
+            window_rain_rate=(_BY_WINDOW[1:], self._windows("rain_rate")),
+            window_valid_pixels=(_BY_WINDOW[1:], self._windows("valid_pixels").astype(np.int32)),
         )
-        whole["known"].attrs["long_name"] = "share of valid pixels the forecaster knows"
-        whole = whole.assign_coords(issue_time=("issue_time", self._windows("issue_time").astype("datetime64[ns]")))
-        return whole.sortby("issue_time")
+        issued = self._windows("issue_time").astype("datetime64[s]").astype("datetime64[ns]")
+        return whole.assign_coords(issue_time=("issue_time", issued)).sortby("issue_time")
 
-    def _window_variables(self, name: str) -> dict[str, Any]:
+    def _window_variables(self, k: int) -> dict[str, Any]:
         variables: dict[str, Any] = {}
         for error in ("balanced_mse", "balanced_mae"):
-            variables[f"window_{error}"] = (_BY_WINDOW[1:], self._windows(f"window_{error} {name}"))
+            variables[f"window_{error}"] = (_BY_WINDOW[1:], self._windows(f"{error} {k}"))
         for count in ("hits", "misses", "false_alarms", "correct_negatives"):
-            values = self._windows(f"window_{count} {name}")
+            values = self._windows(f"{count} {k}")
             variables[f"window_{count}"] = ((*_BY_WINDOW[1:], "threshold"), values)
+        if any(key.startswith("fallback") for key in self.windows):
+            there = self.windows.get(f"fallback {k}")
+            fallback = np.concatenate(there) if there else np.zeros(len(self._windows("issue_time")), np.int8)
+            variables["window_fallback"] = ("issue_time", fallback)
         return variables
 
     def _field_scores(self) -> list[StreamingScore]:
@@ -164,9 +206,6 @@ class Comparison:
 
     def _ensemble_scores(self, members: int) -> EnsembleScores:
         return EnsembleScores(self.lead_steps, members, self.thresholds, self.frame_interval)
-
-    def _knowns(self) -> list[str]:
-        return [f"known {name}" for name in self.names]
 
     def _count(self, key: str, pixels: Tensor) -> None:
         self.pixels[key] += count_pixels(pixels).sum(axis=0)

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from nowcast.clips.split_windows import Windows
 from nowcast.errors import NowcastError
-from nowcast.forecaster import EnsembleForecaster, Forecaster, HistoryForecaster, OnlineForecaster
+from nowcast.evaluation.options import PROTOCOLS, EvaluationOptions
+from nowcast.forecaster import EnsembleForecaster, FallbackForecaster, Forecaster, HistoryForecaster, OnlineForecaster
 from nowcast.radar.times import Times
 from nowcast.sequence import RadarSequence
-
-PROTOCOLS = ("fixed", "online")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,26 @@ def issue(
         for episode in windows.episodes():
             yield from _episode(forecasters, windows, episode, ensembles)
     else:
-        raise NowcastError(f"{protocol!r} is no protocol; expected one of {', '.join(PROTOCOLS)}")
+        raise NowcastError(f"{protocol!r} is not a protocol; expected one of {', '.join(PROTOCOLS)}")
+
+
+def blocks_of(
+    forecasters: Mapping[str, object], windows: Windows, options: EvaluationOptions, batch_size: int
+) -> list[Times]:
+    """The starts of all windows in the blocks that are scored, sent to workers and kept one by one.
+
+    Blocks depend on the forecasters and the batch size, not on who works: an episode online, else a batch; a single
+    window where a forecaster works window by window anyway (one with a fallback, or an ensemble asked for its members),
+    because its members fill the memory and its minutes should not be lost.
+    """
+    if options.protocol == "online":
+        return windows.episodes()
+    alone = any(
+        isinstance(one, FallbackForecaster) or ("ensemble" in options.families and isinstance(one, EnsembleForecaster))
+        for one in forecasters.values()
+    )
+    size = 1 if alone else batch_size
+    return [windows.starts[first : first + size] for first in range(0, len(windows.starts), size)]
 
 
 def _episode(
@@ -77,6 +95,8 @@ def _forecast(forecasters: Mapping[str, Forecaster], windows: Windows, starts: T
         members = ensembles and isinstance(forecaster, EnsembleForecaster)
         call = forecaster.ensemble if members else forecaster  # type: ignore[attr-defined]
         made = call(*_given(forecaster, windows, starts, sequence), windows.forecast)
+        if not isinstance(made, Tensor):
+            raise NowcastError(f"{name} returned {type(made).__name__}, expected a torch.Tensor (B, T, 1, H, W)")
         made = made.detach().to(sequence.observed.device)
         expected = tuple(sequence.observation.shape)
         if tuple(made.shape[1:] if members else made.shape) != expected:
@@ -89,4 +109,4 @@ def _given(forecaster: Forecaster, windows: Windows, starts: Times, sequence: Ra
     """Observed frames and where they are valid, as far back as the forecaster wants them."""
     if isinstance(forecaster, HistoryForecaster):
         return windows.history(starts, forecaster.history_steps)
-    return sequence.observed.clone(), sequence.observed_valid.clone()
+    return sequence.observed, sequence.observed_valid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray as xr
 
 RATIO = "1"
@@ -32,6 +34,7 @@ NAMES = {
     "sequences": ("number of windows scored", RATIO),
     "valid_pixels": ("number of pixels scored", RATIO),
     "coverage": ("share of the valid pixels scored", RATIO),
+    "fallback": ("whether a simpler forecaster answered", RATIO),
     "rain_rate": ("mean observed rain rate", "mm h-1"),
     "threshold": ("rain rate that makes an event", "mm h-1"),
     "window": ("width of a neighborhood in pixels", RATIO),
@@ -49,6 +52,11 @@ NAMES = {
     "valid": ("1 where the observation is usable", RATIO),
 }
 """Variable → long name and units (None: labels, and times, whose units xarray writes)."""
+BEST = {
+    **dict.fromkeys(("csi", "hss", "pod", "gss", "ets", "frequency_bias", "fss", "ssim", "power_ratio", "known"), 1.0),
+    **dict.fromkeys(("balanced_mse", "balanced_mae", "mse", "mae", "far", "gdl", "log_spectral_distance", "crps"), 0.0),
+}
+"""Variable → the value of a perfect forecast."""
 STANDARD = {"lead_time": "forecast_period", "issue_time": "forecast_reference_time",
             "forecast": "rainfall_rate", "observation": "rainfall_rate", "observed": "rainfall_rate"}  # fmt: skip
 GRID = ("y", "x", "crs")
@@ -69,9 +77,11 @@ def with_cf_names(dataset: xr.Dataset) -> xr.Dataset:
             continue
         base = str(name).removeprefix(PER_WINDOW)
         long_name, units = NAMES.get(base, (str(name).replace("_", " "), RATIO))
-        attributes = {"long_name": long_name if base == name else f"{long_name}, of one window"}
+        attributes: dict[str, Any] = {"long_name": long_name if base == name else f"{long_name}, of one window"}
         if units is not None and variable.dtype.kind in "fiub":
             attributes["units"] = units
+        if base in BEST:
+            attributes["best_value"] = BEST[base]
         if name in STANDARD:
             attributes["standard_name"] = STANDARD[str(name)]
         if "crs" in dataset.coords and {"y", "x"} <= set(variable.dims):

@@ -8,16 +8,12 @@ import torch
 from torch import Tensor
 
 from nowcast.errors import NowcastError
+from nowcast.evaluation.options import TREATMENTS
 from nowcast.models.persistence import last_seen
 from nowcast.sequence import RadarSequence
 
-TREATMENTS = ("common", "persistence")
-"""common: a pixel that any forecaster of the call leaves unknown is scored for none of them, at that window and lead
-time. persistence: unknown pixels take the value seen there last, and no echo where nothing was ever seen, so that all
-valid pixels are scored and the sums compare with published ones."""
 
-
-def settle(
+def fill_unknown(
     forecasts: Mapping[str, Tensor], sequence: RadarSequence, treatment: str
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Forecasts without NaN at the pixels to be scored, and these pixels.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nowcast.archive import Archive
+from nowcast.archive.fingerprint import pixel_metres
 from nowcast.errors import NowcastError
 from nowcast.forecaster import Forecaster
 from nowcast.models.extrapolation import Extrapolation
@@ -30,13 +31,15 @@ class RadarFacts:
     @classmethod
     def of(cls, archive: Archive) -> RadarFacts:
         """The facts of an archive."""
-        pixel = float(np.abs(np.diff(archive.x)).mean()) / 1000 if len(archive.x) > 1 else None
-        return cls(pixel, float(archive.interval / np.timedelta64(60, "s")))
+        pixel = pixel_metres(archive)
+        return cls(None if pixel is None else pixel / 1000, float(archive.interval / np.timedelta64(60, "s")))
 
 
 def _steps(facts: RadarFacts) -> Forecaster:
     if facts.pixel_km is None or facts.frame_minutes is None:
-        raise NowcastError("steps needs the pixel size and the frame interval of the radar; build it from an archive")
+        raise NowcastError(
+            "steps needs the radar's pixel size in metres and its frame interval; give an archive that has them"
+        )
     return Steps(facts.pixel_km, facts.frame_minutes)
 
 

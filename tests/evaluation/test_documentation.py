@@ -19,7 +19,7 @@ def test_the_examples_run(small_archive, tmp_path, monkeypatch, capsys):
     assert len(blocks) == 2
     for block in blocks:
         exec(block, world)
-    assert world["scores"].forecaster.values.tolist() == ["fading", "persistence"]
+    assert world["scores"].forecaster.values.tolist() == ["fading", "extrapolation", "persistence"]
     assert {"scores.nc", "scores.md"} <= {path.name for path in (tmp_path / "scores").iterdir()}
     assert "PairedComparison(difference=" in capsys.readouterr().out
 

@@ -1,13 +1,14 @@
+import re
 import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from nowcast import NowcastError, evaluate, ingest_hko7, train
 from nowcast.archive import Archive
-from nowcast.atomic_files import WRITER_LOCK
-from nowcast.evaluation import Adaptation, read_cases, read_scores, score_table
+from nowcast.evaluation import Adaptation, EvaluationOptions, evaluations_of, read_cases, read_scores, score_table
 from nowcast.models.persistence import Persistence
 from nowcast.verification import compare
 
@@ -25,7 +26,9 @@ def run(tmp_path_factory, small_archive):
 
 def test_a_run_is_evaluated_beside_persistence_and_its_folder_holds_the_result(run):
     scores = evaluate(run.path, split="test")
-    assert scores.forecaster.values.tolist() == ["toy", "persistence"]
+    folder = run.path / "evaluation" / "archive-test-fixed"
+    assert scores.encoding["source"] == str(folder / "scores.nc") and evaluations_of(run.path) == [folder]
+    assert scores.forecaster.values.tolist() == ["toy", "extrapolation", "persistence"]
     assert scores.sizes["lead_time"] == 4 and scores.attrs["split"] == "test" and scores.attrs["observed_frames"] == 3
     again = read_scores(run.path)
     assert set(again.variables) == set(scores.variables)
@@ -34,11 +37,11 @@ def test_a_run_is_evaluated_beside_persistence_and_its_folder_holds_the_result(r
             np.testing.assert_allclose(again[name], scores[name], rtol=1e-12, err_msg=name)
     np.testing.assert_array_equal(again.lead_time, scores.lead_time)
     np.testing.assert_array_equal(again.issue_time, scores.issue_time)
-    assert (run.path / "scores.md").read_text(encoding="utf-8") == score_table(scores) == score_table(again)
+    assert (folder / "scores.md").read_text(encoding="utf-8") == score_table(scores) == score_table(again)
     cases = read_cases(run.path)
     assert "heaviest" in cases.case.values and cases.valid.dtype == bool
-    assert cases.sizes["forecaster"] == 2 and cases.sizes["observed_time"] == 3
-    assert {file.name for file in run.path.glob(".*")} <= {WRITER_LOCK}, "no half-written file is left"
+    assert cases.sizes["forecaster"] == 3 and cases.sizes["observed_time"] == 3
+    assert {path.name for path in folder.iterdir()} == {"scores.nc", "scores.md", "cases.nc"}
     compare(again, "toy", "persistence")
 
 
@@ -47,12 +50,12 @@ def test_names_runs_baselines_and_own_forecasters(run, small_archive, tmp_path):
     assert scores.forecaster.values.tolist() == ["toy", "extrapolation", "persistence"]
     assert {path.name for path in tmp_path.iterdir()} == {"scores.nc", "scores.md"}
     mine = evaluate({"mine": Persistence(), "net": run}, families=("basic",), output=tmp_path, cases=False)
-    assert mine.forecaster.values.tolist() == ["mine", "net", "persistence"]
+    assert mine.forecaster.values.tolist() == ["mine", "net", "extrapolation", "persistence"]
     np.testing.assert_array_equal(mine.csi.sel(forecaster="mine"), mine.csi.sel(forecaster="persistence"))
     alone = evaluate("persistence", archive=Archive.open(small_archive), forecast=6, families=("basic",))
-    assert alone.forecaster.values.tolist() == ["persistence"] and alone.sizes["lead_time"] == 6
+    assert alone.forecaster.values.tolist() == ["persistence", "extrapolation"] and alone.sizes["lead_time"] == 6
     twice = evaluate([run.path, str(run.path)], output=tmp_path, families=("basic",), cases=False)
-    assert twice.forecaster.values.tolist() == [str(run.path), "persistence"]
+    assert twice.forecaster.values.tolist() == [str(run.path), "extrapolation", "persistence"]
 
 
 def test_online_adapts(run, tmp_path):
@@ -80,11 +83,10 @@ def test_errors_are_sentences(run, small_archive, tmp_path):
         evaluate("persistence", archive=small_archive, observed=50)
     with pytest.raises(NowcastError, match="stride"):
         evaluate(run, stride=0)
-    (run.path / "scores.nc").unlink(missing_ok=True)
     with pytest.raises(NowcastError, match="scores.nc does not exist"):
-        read_scores(run.path)
+        read_scores(tmp_path)
     (tmp_path / "scores.nc").write_bytes(b"no netCDF")
-    with pytest.raises(NowcastError, match="no readable netCDF"):
+    with pytest.raises(NowcastError, match="not a readable netCDF"):
         read_scores(tmp_path)
 
 
@@ -126,3 +128,53 @@ def test_an_archive_of_another_interval_or_pixel(run, tmp_path):
     scores = evaluate(run, archive=tmp_path / "fine", **options)
     assert scores.attrs["caution"] == "pixels of 500 m, the run toy was trained on pixels of 1066.67 m"
     assert "caution" not in evaluate(run, **options).attrs
+
+
+def test_no_evaluation_overwrites_another(run, tmp_path):
+    import shutil
+
+    shutil.copytree(run.path, tmp_path / "toy", ignore=shutil.ignore_patterns("evaluation"))
+    copied, quick = tmp_path / "toy", EvaluationOptions(families=("basic",))
+    valid = evaluate(copied, "valid", options=quick)
+    assert read_scores(copied).attrs["split"] == "valid"  # the only one there is
+    evaluate(copied, options=quick)
+    assert [path.name for path in evaluations_of(copied)] == ["archive-test-fixed", "archive-valid-fixed"]
+    assert read_scores(copied).attrs["split"] == "test"
+    xr.testing.assert_identical(read_scores(copied / "evaluation" / "archive-valid-fixed").csi, valid.csi)
+    evaluate(copied, protocol="online", options=quick, cases=False)
+    assert read_scores(copied).attrs["protocol"] == "fixed" and len(evaluations_of(copied)) == 3
+    evaluate(copied, options=quick, cases=False)  # without cases: those of the time before would mislead
+    assert not (copied / "evaluation" / "archive-test-fixed" / "cases.nc").exists()
+
+
+def test_scores_say_what_they_are_and_where_they_come_from(run, tmp_path):
+    scores = evaluate({"mine": Persistence(), "net": run}, output=tmp_path)
+    for name in scores.variables:
+        assert scores[name].attrs.get("long_name") or scores[name].attrs.get("standard_name"), name
+        assert "units" in scores[name].attrs or scores[name].dtype.kind in "mMO", name
+    assert scores.csi.attrs["best_value"] == 1 and scores.balanced_mse.attrs["best_value"] == 0
+    assert scores.attrs["runs"] == f"net: {run.path}" and scores.attrs["checkpoint"] == "best"
+    assert scores.attrs["config_sha256"] == f"net: {run.experiment.sha256}"
+    written = read_scores(tmp_path)
+    assert written.attrs["source"].startswith("nowcast ") and "Z written by nowcast" in written.attrs["history"]
+    assert written.csi.attrs["best_value"] == 1
+    cases = read_cases(tmp_path)
+    np.testing.assert_array_equal(cases.x, Archive.open(run.experiment.data.archive).x)
+    assert cases.forecast.attrs["units"] == "mm h-1"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"protocol": "onlin"}, "protocol is 'onlin', expected fixed or online"),
+        ({"families": ("fsss",)}, "is 'fsss', expected basic, gdl"),
+        ({"thresholds": (2, 2.0)}, "2 mm/h stands 2 times; give every threshold once"),
+        ({"thresholds": (-1,)}, "-1 is not a rain rate"),
+        ({"tresholds": (2,)}, "tresholds is not a key of an evaluation; did you mean thresholds?"),
+        ({"observed": 2.5}, "observed is 2.5"),
+        ({"whole": True, "rows": (0, 10)}, "give it or rows and columns, not both"),
+    ],
+)
+def test_options_that_cannot_be_are_told_by_name(options, sentence):
+    with pytest.raises(NowcastError, match=re.escape(sentence)):
+        EvaluationOptions.of(None, options)

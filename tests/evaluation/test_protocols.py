@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from worlds import INTERVAL, ORIGIN, moving_world, windows_of
+from worlds import moving_world, windows_of
 
 from nowcast.errors import NowcastError
 from nowcast.evaluation import OnlineModel
@@ -76,15 +76,9 @@ def test_wrong_shapes_and_protocols_are_refused():
         list(issue({"a": Persistence()}, windows, "offline"))
 
 
-def test_forecasters_cannot_spoil_each_others_input():
-    def vandal(observed, observed_valid, lead_steps):
-        observed.zero_()
-        return observed[:, :1].repeat(1, lead_steps, 1, 1, 1)
-
-    windows = windows_of(moving_world(), (0,))
-    (batch,) = issue({"vandal": vandal, "persistence": Persistence()}, windows)
-    assert batch.forecasts["persistence"].nan_to_num().sum() > 0
-    assert windows.issue_times(windows.starts)[0] == ORIGIN + 2 * INTERVAL
+def test_what_is_not_a_tensor_is_told():
+    with pytest.raises(NowcastError, match="numpy returned ndarray, expected a torch.Tensor"):
+        list(issue({"numpy": lambda observed, valid, steps: observed.numpy()}, windows_of(moving_world(), (0,))))
 
 
 class LooksBack(Persistence):

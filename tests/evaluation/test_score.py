@@ -5,7 +5,7 @@ from worlds import moving_world, windows_of
 
 from nowcast.errors import NowcastError
 from nowcast.evaluation import compare_forecasters, score_forecasters, score_table
-from nowcast.evaluation.unknown import settle
+from nowcast.evaluation.unknown import fill_unknown
 from nowcast.models import ModelForecaster
 from nowcast.models.extrapolation import Extrapolation
 from nowcast.models.persistence import Persistence
@@ -66,10 +66,10 @@ def test_unknown_as_persistence_scores_every_valid_pixel():
     np.testing.assert_array_equal(scores.balanced_mse[0], scores.balanced_mse[1])
     sequence = windows.clips.sequence(windows.starts, 3, 4)
     unseen = torch.full_like(sequence.observation, torch.nan)
-    settled, _ = settle({"nothing": unseen}, sequence, "persistence")
-    assert settled["nothing"].isfinite().all()
+    filled, _ = fill_unknown({"nothing": unseen}, sequence, "persistence")
+    assert filled["nothing"].isfinite().all()
     with pytest.raises(NowcastError, match="common, persistence"):
-        settle({}, sequence, "dry")
+        fill_unknown({}, sequence, "dry")
 
 
 def test_the_last_partial_batch_counts_and_batches_do_not_matter():
@@ -133,7 +133,7 @@ def test_nothing_to_do_is_said():
         score_forecasters({}, windows_of(moving_world(), SLOTS))
     with pytest.raises(NowcastError, match="no window"):
         score_forecasters({"persistence": Persistence()}, windows_of(moving_world(), ()))
-    with pytest.raises(NowcastError, match="no family"):
+    with pytest.raises(NowcastError, match="families"):
         score_forecasters({"persistence": Persistence()}, windows_of(moving_world(), SLOTS), families=("all",))
 
 

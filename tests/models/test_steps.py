@@ -93,7 +93,7 @@ def test_pixel_size_and_interval_are_those_of_the_archive(small_archive):
     assert (made.pixel_km, made.frame_minutes) == (pytest.approx((archive.x[1] - archive.x[0]) / 1000), 6.0)
     other = RadarFacts(pixel_km=0.5, frame_minutes=10.0)
     assert (baseline("steps", other).pixel_km, baseline("steps", other).frame_minutes) == (0.5, 10.0)
-    with pytest.raises(NowcastError, match="needs the pixel size and the frame interval"):
+    with pytest.raises(NowcastError, match="needs the radar.s pixel size in metres and its frame interval"):
         baseline("steps")
     with pytest.raises(NowcastError, match="unknown baseline 'stepz'; expected one of persistence, extrapolation"):
         baseline("stepz", archive)
