@@ -8,7 +8,7 @@ from pathlib import Path
 from nowcast.errors import NowcastError
 from nowcast.run import Run
 
-BASELINE_NAMES = ("persistence", "extrapolation", "sprog", "steps")
+BASELINE_NAMES = ("persistence", "extrapolation", "fading", "sprog", "steps")
 """Forecasters that need no training; `nowcast.models.BASELINES` builds them."""
 
 NAMES = BASELINE_NAMES

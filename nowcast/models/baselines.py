@@ -12,6 +12,7 @@ from nowcast.archive.fingerprint import pixel_metres
 from nowcast.errors import NowcastError
 from nowcast.forecaster import Forecaster
 from nowcast.models.extrapolation import Extrapolation
+from nowcast.models.fading import Fading
 from nowcast.models.persistence import Persistence
 from nowcast.models.steps import SProg, Steps
 
@@ -46,6 +47,7 @@ def _steps(facts: RadarFacts) -> Forecaster:
 BASELINES: dict[str, Callable[[RadarFacts], Forecaster]] = {
     "persistence": lambda facts: Persistence(),
     "extrapolation": lambda facts: Extrapolation(),
+    "fading": lambda facts: Fading(),
     "sprog": lambda facts: SProg(),
     "steps": _steps,
 }
@@ -55,7 +57,7 @@ def baseline(name: str, facts: RadarFacts | Archive | None = None) -> Forecaster
     """The baseline of that name, with its default settings; NowcastError lists the names.
 
     Args:
-        name: persistence, extrapolation, sprog or steps.
+        name: persistence, extrapolation, fading, sprog or steps.
         facts: the archive that it will forecast for, or its facts; steps cannot do without.
 
     >>> type(baseline("persistence")).__name__

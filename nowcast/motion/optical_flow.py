@@ -18,6 +18,9 @@ SMOOTHING = 1 / 24
 SMALLEST = 16
 """Shortest side in pixels that optical flow is tried on; on smaller frames nothing moves."""
 
+FEWEST_ROWS = 32
+"""OpenCV chooses the coarsest scale by the width alone and reads outside lower frames; empty rows are put below."""
+
 
 def motion_field(
     frames: NDArray[np.float32], seen: NDArray[np.bool_], present: NDArray[np.intp]
@@ -55,10 +58,12 @@ def _flow(pair: NDArray[np.float32], seen: NDArray[np.bool_]) -> tuple[NDArray[n
     """Displacement (H, W, 2) from the first frame to the second, and 1 where an echo was tracked, else 0."""
     both = seen.all(axis=0)
     echo = both & (pair >= ECHO)
-    earlier, later = np.where(echo, np.rint(np.clip(pair, 0, 1) * 255), 0).astype(np.uint8)
+    rows = pair.shape[1]
+    more = [(0, 0), (0, max(0, FEWEST_ROWS - rows)), (0, 0)]
+    earlier, later = np.pad(np.where(echo, np.rint(np.clip(pair, 0, 1) * 255), 0).astype(np.uint8), more)
     still = np.zeros((*earlier.shape, 2), np.float32)
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(earlier, later, still)
-    flow = cv2.VariationalRefinement.create().calc(earlier, later, flow)
+    flow = cv2.VariationalRefinement.create().calc(earlier, later, flow)[:rows]
     margin = max(3, min(pair.shape[1:]) // 32)  # an echo cut by the edge of what is seen seems to stand
     inner = cv2.erode(np.asarray(both, np.uint8), np.ones((margin, margin), np.uint8))
     return np.nan_to_num(flow), (echo.any(axis=0) & (inner > 0)).astype(np.float32)

@@ -99,3 +99,9 @@ def test_sequences_of_a_batch_do_not_influence_each_other():
     together = Extrapolation()(pair, everywhere(pair), 2)
     alone = torch.cat([Extrapolation()(one[None], everywhere(one[None]), 2) for one in pair])
     assert torch.equal(together.nan_to_num(-1), alone.nan_to_num(-1))
+
+
+@pytest.mark.parametrize("shape", [(17, 80), (31, 480), (24, 200)])
+def test_low_wide_frames_survive_optical_flow(shape):
+    frames = torch.rand((1, 3, 1, *shape), generator=torch.Generator().manual_seed(0))
+    assert Extrapolation()(frames, everywhere(frames), 2).shape == (1, 2, 1, *shape)
