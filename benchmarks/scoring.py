@@ -28,12 +28,12 @@ def numpy_scores(forecast: np.ndarray, observation: np.ndarray, valid: np.ndarra
     """B-MSE, B-MAE sums per frame and the joint class counts, the obvious vectorized way; fields (T, H, W)."""
     classes = len(EDGES) + 1
     results: dict[str, list] = {"balanced_mse": [], "balanced_mae": [], "squared": [], "absolute": [], "pixels": []}
-    for said, seen, usable in zip(forecast, observation, valid, strict=True):
-        said, seen = said[usable], seen[usable]
-        observed_class = np.searchsorted(EDGES, seen, side="right")
-        forecast_class = np.searchsorted(EDGES, said, side="right")
+    for predicted, observed, usable in zip(forecast, observation, valid, strict=True):
+        predicted, observed = predicted[usable], observed[usable]
+        observed_class = np.searchsorted(EDGES, observed, side="right")
+        forecast_class = np.searchsorted(EDGES, predicted, side="right")
         pairs = np.bincount(observed_class * classes + forecast_class, minlength=classes**2)
-        difference = said.astype(np.float64) - seen
+        difference = predicted.astype(np.float64) - observed
         squared = np.bincount(observed_class, difference**2, classes)
         absolute = np.bincount(observed_class, np.abs(difference), classes)
         results["balanced_mse"].append(squared @ CLASS_WEIGHTS)

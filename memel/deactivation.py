@@ -23,7 +23,7 @@ def monosemantic_scale(z: Tensor, mean: Tensor, variance: Tensor, epsilon: float
         dtype = torch.promote_types(torch.promote_types(z.dtype, variance.dtype), torch.float32)
         weight = inverse_variance(variance.to(dtype), epsilon)
         squares = (z.detach().to(dtype) - mean.to(dtype)).square()
-        # Infinity times a weight of zero would be NaN, which is no less "not finite": nothing to repair.
+        # Infinity times a weight of zero would be NaN, which is not less "not finite": nothing to repair.
         return squares * weight
 
 

@@ -23,7 +23,7 @@ def software() -> str:
 def write_cf(dataset: xr.Dataset, path: Path, encoding: Mapping[Any, Mapping[str, Any]] | None = None) -> Path:
     """Write a dataset as CF-1.10 netCDF-4, atomically; NowcastError where that cannot be.
 
-    Times become whole seconds, labels characters (a string variable that is named like its dimension is no CF
+    Times become whole seconds, labels characters (a string variable that is named like its dimension is not a CF
     coordinate), coordinates carry no _FillValue, and the grid mapping has a name. `encoding` is xarray's, and comes
     on top. Global attributes that the dataset lacks are added: Conventions, source, version, history.
     """

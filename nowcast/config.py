@@ -39,7 +39,7 @@ class Description(BaseModel):
     def _true_is_not_a_number(cls, content: Any) -> Any:
         # YAML reads yes, on and true alike, and Python counts True as 1.
         wrong = [
-            InitErrorDetails(type=PydanticCustomError("boolean", "input should be no boolean"), loc=(key,), input=value)
+            InitErrorDetails(type=PydanticCustomError("boolean", "expected no boolean"), loc=(key,), input=value)
             for key, value in (content.items() if isinstance(content, Mapping) else ())
             if key in cls.model_fields and _has_boolean(value) and not _mentions(bool, cls.model_fields[key].annotation)
         ]
@@ -81,7 +81,7 @@ class DataConfig(Description):
     @classmethod
     def _crop_is_a_span(cls, span: tuple[int, int] | None) -> tuple[int, int] | None:
         if span is not None and not 0 <= span[0] < span[1]:
-            raise ValueError(f"{list(span)} is no span of pixels; expected [first, last + 1], first < last + 1")
+            raise ValueError(f"{list(span)} is not a span of pixels; expected [first, last + 1], first < last + 1")
         return span
 
 

@@ -121,7 +121,7 @@ def _netcdf(path: Path) -> str:
         with xr.open_dataset(path, decode_timedelta=True) as opened:
             file = opened.load()
     except (OSError, ValueError) as error:
-        raise NowcastError(f"{path} is no readable netCDF file ({str(error).splitlines()[0][:120]})") from None
+        raise NowcastError(f"{path} is not a readable netCDF file ({str(error).splitlines()[0][:120]})") from None
     if "rainfall_rate" in file:
         lead = file["lead_time"].values.astype("timedelta64[m]").astype(int)
         rate = file["rainfall_rate"]

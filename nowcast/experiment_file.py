@@ -25,7 +25,7 @@ def read_experiment(path: str | Path, overrides: Mapping[str, Any] | Sequence[st
             value read as YAML); a number is a place in a list (`model.levels.0.hidden=5`).
 
     Raises:
-        NowcastError: the file is missing, is no YAML, or describes no valid experiment.
+        NowcastError: the file is missing, is not YAML, or does not describe a valid experiment.
     """
     content = _read_extended(experiment_path(path), ())
     for key, value in parse_overrides(overrides or ()):

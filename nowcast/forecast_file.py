@@ -104,7 +104,7 @@ def read_forecast(path: str | Path) -> xr.Dataset:
             f"{path} does not exist; make it with `nowcast forecast RUN ARCHIVE --output {path}`"
         ) from None
     except (OSError, ValueError) as error:
-        raise NowcastError(f"{path} is no readable netCDF file ({str(error).splitlines()[0][:120]})") from None
+        raise NowcastError(f"{path} is not a readable netCDF file ({str(error).splitlines()[0][:120]})") from None
     if "rainfall_rate" not in file or "lead_time" not in file["rainfall_rate"].dims:
         raise NowcastError(
             f"{path} holds no rainfall_rate(lead_time, y, x); expected a file made by `nowcast forecast`"

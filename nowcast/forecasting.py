@@ -313,4 +313,4 @@ def _time(at: str | datetime | np.datetime64) -> np.datetime64:
             return _time(datetime.fromisoformat(at))
         return np.datetime64(at, "s")  # type: ignore[call-overload, no-any-return]
     except ValueError:
-        raise NowcastError(f"{at!r} is no time; expected UTC such as 2018-07-24T03:30") from None
+        raise NowcastError(f"{at!r} is not a time; expected UTC such as 2018-07-24T03:30") from None

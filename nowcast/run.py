@@ -100,7 +100,7 @@ class Run:
     def checkpoint(self, which: str = "best") -> Path:
         """Path of the checkpoint `best` (lowest validation loss; `last` where nothing was validated) or `last`."""
         if which not in CHECKPOINTS:
-            raise NowcastError(f"{which} is no checkpoint; expected {' or '.join(CHECKPOINTS)}")
+            raise NowcastError(f"{which} is not a checkpoint; expected {' or '.join(CHECKPOINTS)}")
         for name in CHECKPOINTS[CHECKPOINTS.index(which) :]:
             if (self.checkpoints / f"{name}.ckpt").is_file():
                 return self.checkpoints / f"{name}.ckpt"

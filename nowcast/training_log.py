@@ -57,5 +57,5 @@ def read_training_log(folder: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             if number == len(lines):
                 break
-            raise NowcastError(f"{path} line {number} is no JSON; the log was edited or damaged") from None
+            raise NowcastError(f"{path} line {number} is not JSON; the log was edited or damaged") from None
     return rows

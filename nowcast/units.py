@@ -80,7 +80,7 @@ CANONICAL_ZR, CANONICAL_SCALE = HKO7_ZR, HKO7_SCALE
 def rain_rate_from_scaled(
     scaled: ArrayLike, zr: ZRRelation = HKO7_ZR, scale: ReflectivityScale = HKO7_SCALE
 ) -> NDArray[np.float64]:
-    """Rain rate in mm/h of a scaled reflectivity. A value ≤ 0 is no echo and gives exactly 0 mm/h.
+    """Rain rate in mm/h of a scaled reflectivity. A value ≤ 0 means no echo and gives exactly 0 mm/h.
 
     >>> rain_rate_from_scaled([0.0, 0.5]).round(3).tolist()
     [0.0, 2.949]

@@ -126,7 +126,7 @@ def test_synthesize_other_pixels_intervals_and_climates(tmp_path: Path) -> None:
         (("forecast", "{run}", "{archive}", "-o", "{tmp}/f.nc", "--at", "today at noon"), "expected UTC such as 2018"),
         (("forecast", "{run}", "{archive}", "-o", "{blocked}/f.nc"), "cannot be written"),
         (("animate", "{tmp}/none.nc", "-o", "f.gif"), "none.nc does not exist"),
-        (("animate", "{blocked}", "-o", "f.gif"), "is no readable netCDF file"),
+        (("animate", "{blocked}", "-o", "f.gif"), "is not a readable netCDF file"),
         (("info", "{tmp}/none"), "none does not exist"),
         (("info", "{tmp}"), "is none of archive, run directory"),
         (("ingest", "hko7", "{tmp}", "{tmp}/a"), "{tmp} has no radarPNG folder, expected radarPNG/YYYY/MM/DD"),

@@ -80,7 +80,7 @@ def test_overrides_are_yaml_values(tmp_path: Path) -> None:
         ),
         ("name: x\ntraining: {batch_size: 0}", "training.batch_size is 0, expected a whole number from 1 to 65536"),
         ("name: x\ntraining: {precision: fp8}", "training.precision is 'fp8', expected fp32 or bf16"),
-        ("name: x\ndata: {rows: [9, 3]}", "data.rows: [9, 3] is no span of pixels"),
+        ("name: x\ndata: {rows: [9, 3]}", "data.rows: [9, 3] is not a span of pixels"),
         (
             "name: x\nmodel: {memel: {placement: [hiden]}}",
             "model.memel.placement.0 is 'hiden', expected candidate, hidden",

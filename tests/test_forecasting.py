@@ -137,7 +137,7 @@ def test_observed_around_takes_past_and_future(run: Run, small_archive: Path) ->
 def test_mistakes_are_told(run: Run, small_archive: Path, tmp_path: Path) -> None:
     with pytest.raises(NowcastError, match="holds no frame at 1999-01-01T00:00:00 UTC; the first is"):
         forecast(run, small_archive, at="1999-01-01")
-    with pytest.raises(NowcastError, match="'noon' is no time; expected UTC"):
+    with pytest.raises(NowcastError, match="'noon' is not a time; expected UTC"):
         forecast(run, small_archive, at="noon")
     with pytest.raises(NowcastError, match="does not end in .nc"):
         forecast(run, small_archive, tmp_path / "f.txt")
@@ -150,7 +150,7 @@ def test_mistakes_are_told(run: Run, small_archive: Path, tmp_path: Path) -> Non
     with pytest.raises(NowcastError, match="no reflectivity"):
         Nowcaster(echo, 3, 2)(xr.Dataset({"rain": ("time", [1.0])}))
     (tmp_path / "torn.nc").write_bytes(b"CDF")
-    with pytest.raises(NowcastError, match="torn.nc is no readable netCDF file"):
+    with pytest.raises(NowcastError, match="torn.nc is not a readable netCDF file"):
         read_forecast(tmp_path / "torn.nc")
     (tmp_path / "blocked").write_text("a file where a folder should be")
     with pytest.raises(NowcastError, match="cannot be written"):

@@ -55,7 +55,7 @@ class Archive:
     def open(cls, path: str | os.PathLike[str]) -> Archive:
         """Open an archive.
 
-        NowcastError where the folder is not there, is no archive, holds no frame yet, or has a damaged file.
+        NowcastError where the folder is not there, is not an archive, holds no frame yet, or has a damaged file.
         """
         folder = Path(path)
         metadata = read_metadata(folder)

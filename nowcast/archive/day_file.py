@@ -85,12 +85,12 @@ def _write(file: netCDF4.Dataset, content: DayContent, grid: Grid, compression: 
         field.set_auto_maskandscale(False)
         field.setncatts(attributes)
         field[:] = values
-    seen = file.createVariable("ever_usable", "u1", ("y", "x"), compression="zlib", fletcher32=True)
-    seen.setncatts({"long_name": "1 where a frame of the day was usable", **mapping_attribute(grid)})
+    usable = file.createVariable("ever_usable", "u1", ("y", "x"), compression="zlib", fletcher32=True)
+    usable.setncatts({"long_name": "1 where a frame of the day was usable", **mapping_attribute(grid)})
     ever = np.zeros(grid.shape, bool)
     for flags in content.flags:  # frame by frame: a field of the size of the day would cost more than the rest
         ever |= flags == USABLE
-    seen[:] = ever.astype(np.uint8)
+    usable[:] = ever.astype(np.uint8)
 
 
 _REFLECTIVITY = {
@@ -109,7 +109,7 @@ def open_day(path: Path) -> netCDF4.Dataset:
 
     The default cache of 64 MiB a variable would hold a whole day of each of hundreds of open files, and makes
     single reads slower: with a cache smaller than a chunk, chunks are decoded straight into the result.
-    NowcastError where the file is truncated or is no day of an archive.
+    NowcastError where the file is truncated or is not a day of an archive.
     """
     try:
         file = netCDF4.Dataset(path, "r")

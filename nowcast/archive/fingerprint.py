@@ -35,7 +35,7 @@ class ArchiveFacts:
     Attributes:
         interval_seconds: frame interval.
         shape: (H, W) of the frames.
-        pixel: edge of a pixel in metres; None where the grid is in degrees, or one pixel wide.
+        pixel: edge of a pixel in meters; None where the grid is in degrees, or one pixel wide.
         static_mask: first digits of the SHA-256 of the static mask.
         splits: split that training reads → "N frames, digits", the digits of the SHA-256 of its frame times.
     """
@@ -86,7 +86,7 @@ class ArchiveFacts:
 
 
 def pixel_metres(archive: Archive) -> float | None:
-    """Edge of a pixel in metres, to a millimetre; None where the grid is in degrees, or one pixel wide."""
+    """Edge of a pixel in meters, to a millimeter; None where the grid is in degrees, or one pixel wide."""
     if archive.metadata.grid.geographic or len(archive.x) < 2:
         return None
     return round(float(abs(archive.x[1] - archive.x[0])), 3)

@@ -69,15 +69,15 @@ def forecast(
 
 def remarks(nowcast: xr.Dataset) -> list[str]:
     """What whoever looks at a nowcast must know beside it, sentence by sentence."""
-    said, missing = [], nowcast.attrs["observed_frames_missing"]
+    notes, missing = [], nowcast.attrs["observed_frames_missing"]
     if missing:
         used, bridged = nowcast.attrs["observed_frames_used"], nowcast.attrs["observed_frames_bridged"]
         made = f", {bridged} were made from their neighbors" if bridged else ""
-        said.append(f"only {used} of {used + missing} observed frames were there{made}")
+        notes.append(f"only {used} of {used + missing} observed frames were there{made}")
     if not nowcast["static_mask"].values.any():
-        said.append("nothing was seen in any observed frame: the nowcast is unknown everywhere")
+        notes.append("nothing was seen in any observed frame: the nowcast is unknown everywhere")
     if "fallback" in nowcast.attrs:
-        said.append(nowcast.attrs["fallback"])
+        notes.append(nowcast.attrs["fallback"])
     if "caution" in nowcast.attrs:
-        said.append(nowcast.attrs["caution"])
-    return said
+        notes.append(nowcast.attrs["caution"])
+    return notes

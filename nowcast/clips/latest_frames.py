@@ -34,7 +34,7 @@ class LatestFrames:
 
 
 def interval_of(observed: xr.Dataset) -> np.timedelta64 | None:
-    """Frame interval that a dataset states, timedelta64[s]; None where it does not. NowcastError where it is no radar.
+    """Frame interval that a dataset states, timedelta64[s]; None where it does not. NowcastError where it is not radar.
 
     `observed` holds reflectivity(time, y, x) in dBZ.
     """
@@ -55,11 +55,11 @@ def shortest_step(observed: xr.Dataset) -> np.timedelta64:
 
 
 def pixel_of(observed: xr.Dataset) -> float | None:
-    """Edge of a pixel in metres; None where x is missing, one pixel wide, or in another unit."""
+    """Edge of a pixel in meters; None where x is missing, one pixel wide, or in another unit."""
     if "x" not in observed.coords or observed.sizes["x"] < 2:
         return None
-    metres = {"m": 1, "km": 1000}.get(observed["x"].attrs.get("units", "m"))
-    return None if metres is None else round(float(abs(observed["x"][1] - observed["x"][0])) * metres, 3)
+    meters = {"m": 1, "km": 1000}.get(observed["x"].attrs.get("units", "m"))
+    return None if meters is None else round(float(abs(observed["x"][1] - observed["x"][0])) * meters, 3)
 
 
 def latest_frames(observed: xr.Dataset, count: int, interval: np.timedelta64) -> LatestFrames:

@@ -205,6 +205,6 @@ def _checked(complaint: str | None) -> None:
 
 def _constants() -> str:
     """Digest of all that the motion depends on beside the frames."""
-    said: list[Any] = [1, nodes.SPACING]
-    said += [optical_flow.ECHO, optical_flow.PAIRS, optical_flow.SMOOTHING, optical_flow.SMALLEST]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
+    settings: list[Any] = [1, nodes.SPACING]
+    settings += [optical_flow.ECHO, optical_flow.PAIRS, optical_flow.SMOOTHING, optical_flow.SMALLEST]
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]

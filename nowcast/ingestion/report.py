@@ -28,7 +28,7 @@ KINDS = {
     "missing": "missing slots",
     "empty_days": "days without a usable frame",
     "days_without_folder": "listed days without a folder",
-    "stray": "files that are no frames",
+    "stray": "files that are not frames",
     "unlisted": "folders that could not be listed",
 }
 

@@ -32,7 +32,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise NowcastError(f"{path} does not exist; train the run first") from None
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NowcastError(f"{path} is no readable checkpoint ({reason[:120]}); restore it or train again") from None
+        raise NowcastError(f"{path} is not a readable checkpoint ({reason[:120]}); restore it or train again") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise NowcastError(f"{path} has checkpoint format {found}, expected {FORMAT}; use the version that wrote it")

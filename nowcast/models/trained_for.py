@@ -23,7 +23,7 @@ class TrainedFor:
         interval: frame interval, timedelta64: motion is learned in pixels per frame.
         lead_steps: frames it was trained to forecast.
         reach: shortest side in pixels of a frame that it can forecast, see `reach_of`.
-        pixel: edge of a pixel in metres.
+        pixel: edge of a pixel in meters.
     """
 
     name: str = "the model"
@@ -49,7 +49,7 @@ class TrainedFor:
         Args:
             lead_steps: frames to forecast.
             shape: (H, W) of the frames.
-            pixel: edge of a pixel in metres; None where it is not known.
+            pixel: edge of a pixel in meters; None where it is not known.
             beyond_training: forecast more frames, or smaller ones, than trained; NowcastError without.
         """
         found = []

@@ -30,7 +30,7 @@ class Format:
 READERS: Mapping[str, Format] = MappingProxyType(
     {
         "hko7": Format("nowcast.readers.hko7:Hko7Source", "PNG frames and masks in the layout of the HKO-7 benchmark"),
-        "images": Format("nowcast.readers.images:ImagesSource", "a folder of grey images that a radar.yaml describes"),
+        "images": Format("nowcast.readers.images:ImagesSource", "a folder of gray images that a radar.yaml describes"),
     }
 )
 """The formats that come with the project; a new one is one file here and one line above."""

@@ -87,11 +87,11 @@ class Linear(Description):
 
 
 class ImagesDescription(RadarDescription):
-    """A folder of grey images.
+    """A folder of gray images.
 
     folder: where they lie, relative to this file; subfolders in the order of time. time: pattern of a file's name,
     with %Y %y %m %d %j %H %M %S as in strptime and * for what varies otherwise; utc_offset: hours that its clock is
-    ahead of UTC. unit: of the values; linear or table: grey level → value. no_echo, missing: grey levels
+    ahead of UTC. unit: of the values; linear or table: gray level → value. no_echo, missing: gray levels
     that mean no echo, and unseen. bounds: west, south, east, north, outer edges in units of crs, instead of center
     and pixel. static_mask: an image of the same size, 0 = never use.
     """
@@ -113,14 +113,14 @@ class ImagesDescription(RadarDescription):
             raise ValueError("interval is missing; give the minutes from frame to frame")
         if (self.linear is None) == (self.table is None):
             found = "neither linear nor table is" if self.table is None else "linear and table are both"
-            raise ValueError(f"{found} given; give one of them, to say what a grey level means in {self.unit}")
+            raise ValueError(f"{found} given; give one of them, to say what a gray level means in {self.unit}")
         if self.unit == "mm/h" and self.zr is not None:
             raise ValueError("zr is given for frames in mm/h, which need no Z-R relation; remove zr, or set unit: dBZ")
         if self.bounds is not None and (self.center is not None or self.pixel is not None):
             raise ValueError("bounds are given beside center or pixel; give either bounds, or center and pixel")
         both = set(self.no_echo) & set(self.missing)
         if both:
-            raise ValueError(f"grey level {min(both)} is in no_echo and in missing; put it into one of them")
+            raise ValueError(f"gray level {min(both)} is in no_echo and in missing; put it into one of them")
         return self
 
 

@@ -1,6 +1,6 @@
 """Radar in the HKO-7 layout: the benchmark itself, or any other radar that was put into its folders.
 
-    radarPNG/YYYY/MM/DD/RADyymmddHHMM00.png         8-bit grey reflectivity, row 0 north
+    radarPNG/YYYY/MM/DD/RADyymmddHHMM00.png         8-bit gray reflectivity, row 0 north
     radarPNG_mask/YYYY/MM/DD/RADyymmddHHMM00.mask   zlib of H*W booleans, True = use this pixel
     hko7_rainy_{train,valid,test}_days.txt          lines `YYYYMMDD, mm`
     mask_dat.npz                                    exclude_mask, nonzero = excluded
@@ -205,11 +205,11 @@ class Hko7Source:
             return placed_grid(shape, HKO7_PIXEL, HONG_KONG, comment=APPROXIMATE), "HKO-7, centered in Hong Kong"
         pixel = options.pixel if options.pixel is not None else HKO7_PIXEL
         grid = placed_grid(shape, pixel, options.center, options.crs)
-        said = self.description
-        size = "assumed as in HKO-7" if options.pixel is None else stated_by(options.pixel, said.pixel)
+        stated = self.description
+        size = "assumed as in HKO-7" if options.pixel is None else stated_by(options.pixel, stated.pixel)
         place = "not stated, a plain Cartesian grid"
         if options.center is not None:
-            place = stated_by(options.center, said.center)
+            place = stated_by(options.center, stated.center)
         return grid, f"{place}; pixel size {size}"
 
     def _static_mask(self, shape: tuple[int, int]) -> NDArray[np.bool_] | None:

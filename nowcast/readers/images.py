@@ -1,4 +1,4 @@
-"""A folder of grey images that a `radar.yaml` describes: any radar whose frames are pictures.
+"""A folder of gray images that a `radar.yaml` describes: any radar whose frames are pictures.
 
 radar.yaml           # what `nowcast.readers.description.ImagesDescription` lists, for example:
                      #   time: "radar_%Y%m%d%H%M.png"
@@ -135,7 +135,7 @@ class ImagesSource:
             interval=interval,
             zr=self.options.zr,
             reader=f"{READER}, {description.model_dump_json(include=RULES)}",
-            format=f"grey images in {description.unit}, described by {self.file.name}",
+            format=f"gray images in {description.unit}, described by {self.file.name}",
             place=place,
             time_stamp=description.time_stamp or "as in the file name; the source does not say what it stands for",
             static_mask=static_mask,
@@ -145,7 +145,7 @@ class ImagesSource:
         )
 
     def read(self, frame: FrameRef, facts: SourceFacts) -> RadarFrame:
-        """Decode one image and look its grey levels up."""
+        """Decode one image and look its gray levels up."""
         levels = self._decode(frame.path)
         if levels.shape != facts.grid.shape:
             found, expected = ("×".join(map(str, shape)) for shape in (levels.shape, facts.grid.shape))
@@ -154,7 +154,7 @@ class ImagesSource:
         if not known.all():
             unknown = levels[~known[levels]]
             if unknown.size:
-                raise UnreadableFrame(f"has the grey level {unknown.flat[0]}, which the table does not list")
+                raise UnreadableFrame(f"has the gray level {unknown.flat[0]}, which the table does not list")
         field = values[levels]
         seen = np.isfinite(field) | np.isneginf(field)
         if facts.static_mask is not None:
@@ -163,7 +163,7 @@ class ImagesSource:
         return RadarFrame(field, self.description.unit, flags)
 
     def _values(self, levels: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Value of every grey level (NaN = unseen, -inf dBZ or 0 mm/h = no echo), and which levels have one."""
+        """Value of every gray level (NaN = unseen, -inf dBZ or 0 mm/h = no echo), and which levels have one."""
         description, every = self.description, np.arange(levels)
         if description.linear is not None:
             values = (description.linear.slope * every + description.linear.offset).astype(np.float32)

@@ -31,7 +31,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def header_shape(head: bytes) -> tuple[int, int] | None:
-    """(H, W) that the first 24 bytes of a PNG file state; None where they are no PNG header."""
+    """(H, W) that the first 24 bytes of a PNG file state; None where they are not a PNG header."""
     if head[:8] != SIGNATURE or head[12:16] != b"IHDR" or len(head) < 24:
         return None
     return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
@@ -40,7 +40,7 @@ def header_shape(head: bytes) -> tuple[int, int] | None:
 def decode_frame(content: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """8-bit codes (H, W) of a PNG file's content.
 
-    A color image whose channels are equal is its grey one. UnreadableFrame where the file is truncated or damaged,
+    A color image whose channels are equal is its gray one. UnreadableFrame where the file is truncated or damaged,
     has another size than `shape`, different channels, transparency or another depth than 8 bits.
     """
     _check_chunks(content)
@@ -59,7 +59,7 @@ def decode_frame(content: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def decode_image(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Grey levels (H, W), 8 or 16 bits, of an image file of any kind that OpenCV reads (PNG, TIFF, PGM, BMP, …).
+    """Gray levels (H, W), 8 or 16 bits, of an image file of any kind that OpenCV reads (PNG, TIFF, PGM, BMP, …).
 
     UnreadableFrame where it is truncated or damaged, has channels that differ, transparency or another depth.
     """
@@ -81,16 +81,16 @@ def _grey(frame: NDArray[Any]) -> NDArray[Any]:
     if frame.ndim == 2:
         return frame
     if frame.shape[2] == 4 and (frame[..., 3] != np.iinfo(frame.dtype).max).any():
-        raise UnreadableFrame("is partly transparent, expected opaque grey")
+        raise UnreadableFrame("is partly transparent, expected opaque gray")
     if (frame[..., 0] != frame[..., 1]).any() or (frame[..., 0] != frame[..., 2]).any():
-        raise UnreadableFrame("has channels that differ (a color picture), expected grey")
+        raise UnreadableFrame("has channels that differ (a color picture), expected gray")
     return frame[..., 0]
 
 
 def _check_chunks(content: bytes) -> None:
     """Walk the chunks to IEND and check their checksums: OpenCV decodes half a file without a word."""
     if content[:8] != SIGNATURE:
-        raise UnreadableFrame("is no PNG file")
+        raise UnreadableFrame("is not a PNG file")
     position, view = 8, memoryview(content)
     while position + 12 <= len(content):
         length = int.from_bytes(view[position : position + 4], "big")

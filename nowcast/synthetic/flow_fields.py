@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Field = NDArray[np.float32]
 
 COARSE = 8
-"""Pixels between the nodes of a flow: it varies over tens of kilometres, so this loses nothing."""
+"""Pixels between the nodes of a flow: it varies over tens of kilometers, so this loses nothing."""
 
 
 def wrap(field: Field, width: int) -> Field:

@@ -1,6 +1,6 @@
 """Synthetic radar on disk: an archive in the layout of HKO-7, the same bytes for the same seed.
 
-    radarPNG/YYYY/MM/DD/RADyymmddHHMM00.png         8-bit grey, code = round(255 clip((dBZ + 10) / 70)), 0 = no echo
+    radarPNG/YYYY/MM/DD/RADyymmddHHMM00.png         8-bit gray, code = round(255 clip((dBZ + 10) / 70)), 0 = no echo
     radarPNG_mask/YYYY/MM/DD/RADyymmddHHMM00.mask   zlib of H*W bytes, 1 = use: neither excluded nor 0 < code < 71
     hko_data/hko7_rainy_{train,valid,test}_days.txt lines "YYYYMMDD, mm"
     hko_data/mask_dat.npz                           exclude_mask and its parts, 1 = do not use

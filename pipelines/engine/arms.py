@@ -1,4 +1,4 @@
-"""Arms, phases, plan: which runs a pipeline needs, each once, recognised by what it learns and not by its name."""
+"""Arms, phases, plan: which runs a pipeline needs, each once, recognized by what it learns and not by its name."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def numbers(text: str) -> tuple[float, ...]:
     try:
         found = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 1,10,100") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 1,10,100") from None
     if len(set(found)) != len(found):
         raise argparse.ArgumentTypeError(f"{text!r} names a number twice")
     return found
@@ -89,7 +89,7 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     """Whole numbers above 0, separated by commas."""
     found = numbers(text)
     if any(value != int(value) or value < 1 for value in found):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers above 0, such as 1,10,100")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers above 0, such as 1,10,100")
     return tuple(int(value) for value in found)
 
 

@@ -44,4 +44,4 @@ TABLE_9 = {"Original": 656.69, "MEmeL-Tune": 648.49, "t": -2.38, "p": 0.06}
 """Means over B-MAE and B-MSE, and the paired t-test between Original and MEmeL-Tune over 6 pairs."""
 
 SPLIT_DAYS = {"train": 812, "valid": 50, "test": 131}
-"""Rainy days of HKO-7, by which an archive of it is recognised."""
+"""Rainy days of HKO-7, by which an archive of it is recognized."""

@@ -55,7 +55,7 @@ def read_phases(
         pretrain_steps, finetune_steps: replace the numbers of steps; the learning rate still falls four times.
     """
     if scale not in SCALES:
-        raise NowcastError(f"{scale!r} is no scale; expected one of {', '.join(SCALES)}")
+        raise NowcastError(f"unknown scale {scale!r}; expected one of {', '.join(SCALES)}")
     given = (
         [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
         if isinstance(overrides, Mapping)

@@ -73,10 +73,10 @@ def test_the_zoo_of_broken_frames(tree: Tree):
     shape = f"{SHAPE[0]}×{SHAPE[1]}"
     paths[1].write_bytes(paths[1].read_bytes()[:-30])
     cv2.imwrite(str(paths[2]), np.zeros((20, 20), np.uint8))
-    grey = frame_of(slot("2018-07-21T00:18"))
-    cv2.imwrite(str(paths[3]), np.dstack([grey, grey, grey]))
-    cv2.imwrite(str(paths[4]), np.dstack([grey, grey, 255 - grey]))
-    cv2.imwrite(str(paths[5]), grey.astype(np.uint16))
+    gray = frame_of(slot("2018-07-21T00:18"))
+    cv2.imwrite(str(paths[3]), np.dstack([gray, gray, gray]))
+    cv2.imwrite(str(paths[4]), np.dstack([gray, gray, 255 - gray]))
+    cv2.imwrite(str(paths[5]), gray.astype(np.uint16))
     paths[6].write_bytes(b"")
     paths[7].unlink()
     paths[7].symlink_to("nowhere.png")
@@ -90,7 +90,7 @@ def test_the_zoo_of_broken_frames(tree: Tree):
     assert reasons["180721003000"] == "has 16-bit values, expected 8-bit"
     assert reasons["180721003600"] == "is empty (0 bytes)"
     assert reasons["180721004200"] == "cannot be read (No such file or directory)"
-    assert (archive.read([slot("2018-07-21T00:18")]).codes[0] == grey).all()
+    assert (archive.read([slot("2018-07-21T00:18")]).codes[0] == gray).all()
     assert len(report.missing) == 7  # six unreadable, one not there
     assert not archive.read([slot("2018-07-21T00:12")]).present.any()
 

@@ -26,7 +26,7 @@ def test_zero_variance_has_no_scale():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_scale_of_halves_is_float32(dtype):
-    z = torch.tensor([[300.0, -200.0]], dtype=dtype)  # the square of 300 is no float16
+    z = torch.tensor([[300.0, -200.0]], dtype=dtype)  # the square of 300 is not a float16
     scale = monosemantic_scale(z, torch.zeros(2), torch.ones(2))
     assert scale.dtype == torch.float32 and scale.tolist() == [[90000.0, 40000.0]]
 

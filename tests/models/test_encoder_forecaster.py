@@ -101,7 +101,7 @@ def test_any_size_and_length(size: tuple[int, int], observed: int, lead_steps: i
 
 
 def test_padding_is_cropped_from_where_it_was_added() -> None:
-    # A frame that is no multiple of the stride is the same as that frame inside a wider dry one.
+    # A frame that is not a multiple of the stride is the same as that frame inside a wider dry one.
     model = small_model()
     frames = torch.rand(1, 2, 1, 11, 16)
     wider = functional.pad(frames, (1, 1, 0, 1))  # 12×18, the next multiple of 6

@@ -149,7 +149,7 @@ def test_the_command(smoke: Study, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (["--archive", "nowhere"], "nowhere does not exist"),
         (["--scale", "paper"], "outside the frame"),
@@ -161,7 +161,7 @@ def test_bad_input_is_one_sentence(
     smoke: Study,
     tmp_path: Path,
     arguments: list[str],
-    said: str,
+    sentence: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -170,4 +170,4 @@ def test_bad_input_is_one_sentence(
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(Path(table5.__file__)), run_name="__main__")
     error = capsys.readouterr().err
-    assert stopped.value.code == 1 and said in error and error.count("\n") == 1
+    assert stopped.value.code == 1 and sentence in error and error.count("\n") == 1

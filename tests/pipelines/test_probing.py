@@ -60,7 +60,7 @@ def test_kinds_of_weather() -> None:
     assert kinds["fast-moving"] == [False, False, False]
 
 
-def test_speed_is_in_metres_per_second() -> None:
+def test_speed_is_in_meters_per_second() -> None:
     kinds, speed = kinds_of(blob(0, 20, 12), blob(3, 20, 12), blob(6, 20, 12))
     assert speed == pytest.approx([0, 3000 / 360, 6000 / 360], abs=2.5)  # pixels of 1 km, frames of 6 min
     assert kinds["fast-moving"] == [False, False, True]

@@ -91,7 +91,7 @@ def test_what_the_plan_sets_is_refused(override: str) -> None:
 
 
 def test_bad_input_is_said() -> None:
-    with pytest.raises(NowcastError, match="'huge' is no scale"):
+    with pytest.raises(NowcastError, match="unknown scale 'huge'"):
         read_phases("huge", HKO7)
     with pytest.raises(NowcastError, match="did you mean batch_size"):
         read_phases("smoke", HKO7, ["training.batchsize=3"])

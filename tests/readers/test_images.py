@@ -1,4 +1,4 @@
-"""A folder of grey images and its radar.yaml: the door of every format, proved by rain rates known beforehand."""
+"""A folder of gray images and its radar.yaml: the door of every format, proved by rain rates known beforehand."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_table_of_rain_rates(folder: Path):
     frame(folder, "2018/07/radar_201807210040.png", np.full((4, 5), 7, np.uint8))
     report, _ = read(folder)
     assert report.unreadable == [
-        "2018/07/radar_201807210040.png has the grey level 7, which the table does not list",
+        "2018/07/radar_201807210040.png has the gray level 7, which the table does not list",
     ]
 
 
@@ -186,12 +186,12 @@ def test_the_latest_and_recognition(folder: Path):
         ({"linear": {"slop": 1}}, "linear.slope is missing, expected a number; .*linear.slop is not a key"),
         (
             {"linear": None},
-            "neither linear nor table is given; give one of them, to say what a grey level means in dBZ",
+            "neither linear nor table is given; give one of them, to say what a gray level means in dBZ",
         ),
         ({"table": {0: 1}}, "linear and table are both given"),
         ({"zr": None}, "gives values in dBZ and no Z-R relation; add zr: "),
         ({"unit": "mm/h"}, "zr is given for frames in mm/h, which need no Z-R relation"),
-        ({"missing": [255, 0]}, "grey level 0 is in no_echo and in missing"),
+        ({"missing": [255, 0]}, "gray level 0 is in no_echo and in missing"),
         ({"pixel": None}, "states neither pixel .meters. nor bounds; add one of them"),
         ({"bounds": [1, 2, 3, 4]}, "bounds are given beside center or pixel"),
         ({"center": None, "pixel": None, "bounds": [3, 2, 1, 4]}, "the bounds 3 2 1 4 are not west < east"),

@@ -42,7 +42,7 @@ def test_a_palette_picture_of_greys_is_its_greys():
 
 @pytest.mark.parametrize("cut", [9, 40, 60, -1, -12, -20])
 def test_every_truncation_is_met(cut: int):
-    assert reason(png(FRAME)[:cut]).startswith(("is truncated after", "is no PNG"))
+    assert reason(png(FRAME)[:cut]).startswith(("is truncated after", "is not a PNG"))
 
 
 def test_opencv_alone_would_not_tell():
@@ -74,7 +74,7 @@ def test_what_is_no_code_of_reflectivity_is_refused():
     color[3, 4, 2] += 1
     assert "channels that differ" in reason(png(color))
     assert "transparent" in reason(png(np.dstack([FRAME, FRAME, FRAME, FRAME])))
-    assert reason(b"GIF89a and more") == "is no PNG file"
+    assert reason(b"GIF89a and more") == "is not a PNG file"
 
 
 def test_files_that_cannot_be_read(tmp_path: Path):

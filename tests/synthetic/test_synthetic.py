@@ -258,10 +258,10 @@ def test_rain_goes_where_the_flow_carries_it(day: int) -> None:
 
 def test_motion_is_that_of_rain() -> None:
     """Between 3 and 30 m/s, at most 10 pixels in six minutes: visible, and within reach of a small network."""
-    metres = PIXEL_KM * 1000 / 360
+    meters = PIXEL_KM * 1000 / 360
     for day in range(4):
         flow = next(islice(rain_frames(1, day, 96, 6.0), 5, None))[1]
-        speed = np.hypot(*flow) * metres
+        speed = np.hypot(*flow) * meters
         assert 3 < speed.mean() < 25 and speed.max() < 30
 
 

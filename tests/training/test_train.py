@@ -306,7 +306,7 @@ def test_a_damaged_checkpoint_is_told(small_experiment: MakeExperiment, tmp_path
     run = train(small_experiment(**{"training.steps": 1}), tmp_path, progress=False)
     path = run.checkpoint("last")
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(NowcastError, match="last.ckpt is no readable checkpoint"):
+    with pytest.raises(NowcastError, match="last.ckpt is not a readable checkpoint"):
         load_model(run, "last")
     for file in run.checkpoints.iterdir():
         file.unlink()

@@ -37,19 +37,19 @@ def slow_scores(
         totals = dict.fromkeys(("balanced_mse", "balanced_mae", "mse", "mae", "n"), 0.0)
         counts = {t: [0, 0, 0, 0] for t in thresholds}
         fields = (f[:, step].flatten().tolist() for f in (forecast.double(), observation.double(), valid))
-        for said, seen, usable in zip(*fields, strict=True):
+        for predicted, observed, usable in zip(*fields, strict=True):
             if not usable:
                 continue
-            rate = rain_rate(seen)
+            rate = rain_rate(observed)
             weight = next((w for edge, w in WEIGHTS if rate >= edge), 1.0)
-            d = said - seen
+            d = predicted - observed
             totals["balanced_mse"] += weight * d * d
             totals["balanced_mae"] += weight * abs(d)
             totals["mse"] += d * d
             totals["mae"] += abs(d)
             totals["n"] += 1
             for t in thresholds:
-                event, warned = rate >= t, rain_rate(said) >= t
+                event, warned = rate >= t, rain_rate(predicted) >= t
                 counts[t][(0 if warned else 1) if event else (2 if warned else 3)] += 1
         n = totals.pop("n")
         scores = {
