@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +48,20 @@ Cluster = Annotated[
     typer.Option(help="Work on a dask cluster, such as tcp://host:8786 (docs/cluster.md).", metavar="ADDRESS"),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes to work with.  [default: all cores]")]
+
+
+@contextmanager
+def on_cluster(cluster: str | None, read: Sequence[Path], written: Path) -> Iterator[Executor | None]:
+    """The executor of `--cluster`, None without; its workers must see `read` and the folder that holds `written`."""
+    if cluster is None:
+        yield None  # the function works with processes or threads of this machine as it sees fit
+        return
+    from nowcast.cluster import executor_of
+
+    # What is to be written may not be there yet: the nearest folder above it that is has to be shared.
+    folder = next(path for path in (written.resolve(), *written.resolve().parents) if path.is_dir())
+    with executor_of(1, cluster, read, [folder]) as executor:
+        yield executor
 
 
 def report_errors(command: Callable[..., None]) -> Callable[..., None]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import Quiet, Workers, app, report_errors
+from nowcast.cli.app import Cluster, Quiet, Workers, app, on_cluster, report_errors
 from nowcast.readers import READERS
 
 
@@ -79,6 +79,7 @@ def ingest(
         typer.Option(help="blosc_lz4 (read fastest), zstd, or zlib (read by every netCDF tool, GDAL included)."),
     ] = "blosc_lz4",
     workers: Workers = None,
+    cluster: Cluster = None,
     quiet: Quiet = False,
 ) -> None:
     """Read radar files into an archive (netCDF, one file a day).
@@ -90,19 +91,21 @@ def ingest(
     from nowcast.archive.splits import parse_splits
     from nowcast.ingestion.ingest import ingest as run
 
-    report = run(
-        format_,
-        source,
-        archive,
-        splits=parse_splits(split) if split else None,
-        interval=None if interval is None else np.timedelta64(interval * 60, "s"),
-        center=center,
-        pixel=pixel,
-        crs=crs,
-        site=site,
-        zr=zr,
-        compression=compression,  # type: ignore[arg-type]
-        workers=workers,
-        progress=not quiet,
-    )
+    with on_cluster(cluster, [source], archive) as executor:
+        report = run(
+            format_,
+            source,
+            archive,
+            splits=parse_splits(split) if split else None,
+            interval=None if interval is None else np.timedelta64(interval * 60, "s"),
+            center=center,
+            pixel=pixel,
+            crs=crs,
+            site=site,
+            zr=zr,
+            compression=compression,  # type: ignore[arg-type]
+            workers=workers,
+            executor=executor,
+            progress=not quiet,
+        )
     typer.echo(str(report))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import Quiet, Workers, app, report_errors
+from nowcast.cli.app import Cluster, Quiet, Workers, app, on_cluster, report_errors
 
 
 @app.command()
@@ -28,6 +28,7 @@ def synthesize(
         str, typer.Option(help="The weather: summer, convective, unsteady, stratiform, weak, or mixed.")
     ] = "summer",
     workers: Workers = None,
+    cluster: Cluster = None,
     quiet: Quiet = False,
 ) -> None:
     """Write synthetic radar in the layout of HKO-7.
@@ -39,18 +40,20 @@ def synthesize(
 
     from nowcast.synthetic.synthesize import synthesize as run
 
-    summary = run(
-        out,
-        days=days,
-        seed=seed,
-        size=size,
-        frame_interval=np.timedelta64(interval, "m"),
-        frames_per_day=frames_per_day,
-        pixel=pixel,
-        climate=climate,
-        workers=workers,
-        progress=not quiet,
-    )
+    with on_cluster(cluster, [], out) as executor:
+        summary = run(
+            out,
+            days=days,
+            seed=seed,
+            size=size,
+            frame_interval=np.timedelta64(interval, "m"),
+            frames_per_day=frames_per_day,
+            pixel=pixel,
+            climate=climate,
+            workers=workers,
+            executor=executor,
+            progress=not quiet,
+        )
     typer.echo(
         f"{out}: {summary.frames} frames of {size}×{size}, {len(summary.missing)} missing, "
         f"{len(summary.truncated)} truncated"
