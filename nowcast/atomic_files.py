@@ -77,6 +77,3 @@ def remove_leftovers(folder: Path) -> int:
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
     return len(leftovers)
-
-
-whole_file = atomic_file

@@ -90,6 +90,3 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(130) from None
 
     return wrapped
-
-
-plainly = report_errors

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.app import Cluster, Quiet, app, plainly
+from nowcast.cli.app import Cluster, Quiet, app, report_errors
 from nowcast.forecaster_names import NAMES
 
 Crop = tuple[int, int] | None
 
 
 @app.command()
-@plainly
+@report_errors
 def evaluate(
     forecasters: Annotated[
         list[str],

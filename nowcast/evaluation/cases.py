@@ -103,8 +103,11 @@ def _only(windows: Windows, issue_times: NDArray[np.datetime64], protocol: str) 
     """The windows issued then; in the online protocol with what comes before them in their episodes."""
     starts = issue_times - (windows.observed - 1) * windows.interval
     if protocol == "online":
-        parts = [episode[episode <= starts[np.isin(starts, episode)].max()]
-                 for episode in windows.episodes() if np.isin(starts, episode).any()]  # fmt: skip
+        parts = [
+            episode[episode <= starts[np.isin(starts, episode)].max()]
+            for episode in windows.episodes()
+            if np.isin(starts, episode).any()
+        ]
         starts = np.concatenate(parts)
     return windows.only(windows.starts[np.isin(windows.starts, starts)])
 

@@ -46,5 +46,13 @@ def _online(run: Run, forecaster: Forecaster, adaptation: Adaptation) -> Forecas
         return forecaster
     training = run.experiment.training
     loss = BalancedLoss(training.loss_weight)
-    return OnlineModel(forecaster.model, loss, adaptation.learning_rate, adaptation.steps, training.clip_value,
-                       str(forecaster.device), training.precision, forecaster.bridge)  # fmt: skip
+    return OnlineModel(
+        forecaster.model,
+        loss,
+        adaptation.learning_rate,
+        adaptation.steps,
+        training.clip_value,
+        str(forecaster.device),
+        training.precision,
+        forecaster.bridge,
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.atomic_files import whole_file
+from nowcast.atomic_files import atomic_file
 
 State = dict[str, NDArray[Any]]
 
@@ -43,7 +43,7 @@ class KeptBlocks:
     def save(self, number: int, state: State) -> State:
         """Keep the sums of a block; returns them."""
         if self._path is not None:
-            with whole_file(self._file(number)) as temporary, temporary.open("wb") as stream:
+            with atomic_file(self._file(number)) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, **state)  # type: ignore[arg-type]
         return state
 

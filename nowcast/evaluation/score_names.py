@@ -57,8 +57,13 @@ BEST = {
     **dict.fromkeys(("balanced_mse", "balanced_mae", "mse", "mae", "far", "gdl", "log_spectral_distance", "crps"), 0.0),
 }
 """Variable → the value of a perfect forecast."""
-STANDARD = {"lead_time": "forecast_period", "issue_time": "forecast_reference_time",
-            "forecast": "rainfall_rate", "observation": "rainfall_rate", "observed": "rainfall_rate"}  # fmt: skip
+STANDARD = {
+    "lead_time": "forecast_period",
+    "issue_time": "forecast_reference_time",
+    "forecast": "rainfall_rate",
+    "observation": "rainfall_rate",
+    "observed": "rainfall_rate",
+}
 GRID = ("y", "x", "crs")
 """Coordinates that describe themselves (`nowcast.archive.Archive.coordinates`)."""
 PER_WINDOW = "window_"

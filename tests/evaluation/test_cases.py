@@ -25,8 +25,11 @@ def test_cases_are_the_heaviest_and_the_best_median_and_worst_of_the_rainy_half(
     first = scores.isel(forecaster=0).sel(threshold=2.0)
     quality = csi(*(first[f"window_{n}"].sum("lead_time") for n in ("hits", "misses", "false_alarms")))
     at = {time: value for time, value in zip(scores.issue_time.values, quality, strict=True)}
-    rainy = [at[t] for t, r in zip(scores.issue_time.values, rain.values, strict=True)
-             if r >= np.quantile(rain, 0.5) and t != chosen["heaviest"]]  # fmt: skip
+    rainy = [
+        at[t]
+        for t, r in zip(scores.issue_time.values, rain.values, strict=True)
+        if r >= np.quantile(rain, 0.5) and t != chosen["heaviest"]
+    ]
     assert at[chosen["best"]] == max(rainy) and at[chosen["worst"]] == min(rainy)
     assert min(rainy) < at[chosen["median"]] < max(rainy)
 
