@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
+
+from nowcast.evaluation.markdown import lead_name, markdown_table
+from nowcast.evaluation.verdict import verdict
 
 TABLE_LEADS = 3
 """Lead times that get a table of their own: the first half hour or so, the middle and the last."""
@@ -21,9 +24,25 @@ def score_table(scores: xr.Dataset) -> str:
     """
     parts = [_heading(scores), _table(scores, _mean, "mean of all lead times")]
     for lead in _some_leads(scores.sizes["lead_time"]):
-        parts.append(_table(scores, lambda field, lead=lead: field.isel(lead_time=lead), _lead_name(scores, lead)))  # type: ignore[misc]
-    others = _others(scores)
-    return "\n\n".join([*parts, *([others] if others else [])]) + "\n"
+        parts.append(_table(scores, lambda field, lead=lead: field.isel(lead_time=lead), lead_name(scores, lead)))  # type: ignore[misc]
+    parts += [_others(scores), verdict(scores), _notes(scores)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _notes(scores: xr.Dataset) -> str:
+    """What the rows of the table are, where their names do not say it."""
+    notes = []
+    if "deterministic_fields" in scores.attrs:
+        notes.append(f"One field stands for an ensemble: {scores.attrs['deterministic_fields']}.")
+    if "window_fallback" in scores:
+        windows = scores.sizes["issue_time"]
+        for name in scores["forecaster"].values:
+            count = int((scores["window_fallback"].sel(forecaster=name) > 0).sum())
+            if count:
+                notes.append(
+                    f"{name} is plain extrapolation in {count} of {windows} windows (a gap, or hardly any rain)."
+                )
+    return " ".join(notes)
 
 
 def _heading(scores: xr.Dataset) -> str:
@@ -74,33 +93,9 @@ def _others(scores: xr.Dataset) -> str:
     return markdown_table(header, rows) if columns else ""
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns line up as plain text too.
-
-    >>> print(markdown_table(["", "CSI"], [["persistence", "0.2"]]))
-    |             | CSI |
-    |-------------|----:|
-    | persistence | 0.2 |
-    """
-    widths = [max(3, *(len(row[k]) for row in [header, *rows])) for k in range(len(header))]
-    lines = []
-    for row in (header, *rows):
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
-        lines.append("| " + " | ".join(cells) + " |")
-    rule = ["-" * (w + 2) if k == 0 else "-" * (w + 1) + ":" for k, w in enumerate(widths)]
-    return "\n".join([lines[0], "|" + "|".join(rule) + "|", *lines[1:]])
-
-
 def _some_leads(count: int) -> list[int]:
     """Positions of a quarter, a half and the last of the lead times."""
     return sorted({max(count // 4 - 1, 0), max(count // 2 - 1, 0), count - 1})[:TABLE_LEADS]
-
-
-def _lead_name(scores: xr.Dataset, position: int) -> str:
-    value = scores["lead_time"].values[position]
-    if isinstance(value, np.timedelta64):
-        return f"+{value / np.timedelta64(60, 's'):g} min"
-    return f"+{value} frames"
 
 
 def _mean(field: xr.DataArray) -> xr.DataArray:

@@ -9,7 +9,7 @@ import torch
 from nowcast.clips.split_windows import window_starts
 from nowcast.config import Experiment
 from nowcast.device import choose_device, run_network
-from nowcast.evaluation.table import markdown_table
+from nowcast.evaluation.markdown import markdown_table
 from nowcast.losses import BalancedLoss
 from nowcast.models import build_model
 from nowcast.training_log import read_training_log

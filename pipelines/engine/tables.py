@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nowcast.atomic_files import atomic_file, write_text
-from nowcast.evaluation.table import markdown_table
+from nowcast.evaluation.markdown import markdown_table
 
 Cell = str | float | int | None
 

@@ -150,7 +150,7 @@ def test_windows_without_any_observation():
 
 
 def test_the_table_reads_in_markdown():
-    forecasters = {"a": Extrapolation(), "b": Persistence()}
+    forecasters = {"extrapolation": Extrapolation(), "persistence": Persistence()}
     table = score_table(score_forecasters(forecasters, windows_of(moving_world(), SLOTS), unknown="common"))
     blocks = table.strip().split("\n\n")
     assert "7 windows" in blocks[0] and "scored on" in blocks[0]
