@@ -364,6 +364,8 @@ class Experiment(Description):
     """The optimization."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Windows of validation and test."""
+    blend: Literal["none", "recent"] = "none"
+    """What is issued: the network alone, or its blend with extrapolation that follows recent errors."""
 
     @field_validator("model", mode="before")
     @classmethod

@@ -21,6 +21,7 @@ from nowcast.errors import NowcastError
 from nowcast.forecast_file import FRAME_MADE, RAIN_RATE, write_forecast
 from nowcast.forecaster import Forecaster, HistoryForecaster
 from nowcast.models import Named, RadarFacts, TrainedFor, baseline_named, named
+from nowcast.models.blend import RecentBlend
 from nowcast.motion.bridging import answerable, bridge_gaps, missing_frames
 from nowcast.radar.times import Times
 from nowcast.run import Run
@@ -165,6 +166,8 @@ class Nowcaster:
         domain = in_domain(frames.seen[window])
         wanted = slice(-forecaster.history_steps, None) if isinstance(forecaster, HistoryForecaster) else window
         forecast = forecaster(fields[:, wanted], valid[:, wanted], steps)[0, :, 0].detach().cpu().numpy()
+        if isinstance(forecaster, RecentBlend):
+            attributes |= {f"blend_weight_{name}": values for name, values in forecaster.weights_by_member().items()}
         shown, status = _shown(forecaster, fields[:, window], valid[:, window], frames.seen[window])
         if cautions:
             attributes["caution"] = "; ".join(cautions)
@@ -263,11 +266,12 @@ def forecast(
     masks: str | None = None,
     fallback: str | None = None,
     beyond_training: bool = False,
+    blend: str | None = None,
 ) -> xr.Dataset:
     """Issue one nowcast from an archive and, with `output`, write it as a CF netCDF file.
 
     Args:
-        run: run directory, name of a baseline (persistence, extrapolation, sprog, steps), or a ready Nowcaster.
+        run: run directory, name of a baseline (persistence, extrapolation, fading, sprog, steps), or a ready Nowcaster.
         archive: archive directory.
         output: file to write; None writes none.
         at: issue time, UTC; the nowcast sees frames up to it. None takes the latest frame.
@@ -276,6 +280,8 @@ def forecast(
         masks: "static", or "frame" for every frame's own mask; None takes the run's, "static" for a baseline.
         fallback: baseline that answers where too many observed frames are missing for a run; None refuses.
         beyond_training: forecast more frames, or smaller ones, than the run was trained for; the file says so.
+        blend: "recent" or "none", of a run: what is issued, its network blended with extrapolation by recent errors or
+            alone; None takes the run's. The file holds the weights as attributes `blend_weight_…`, one a lead time.
 
     Returns:
         the dataset described at `Nowcaster.__call__`.
@@ -287,7 +293,7 @@ def forecast(
         nowcaster.masks, nowcaster.fallback = masks or run.masks, instead or run.fallback
         check_masks(nowcaster.masks)
     else:
-        nowcaster = Nowcaster.of(named(run, archive, checkpoint=checkpoint), masks, instead)
+        nowcaster = Nowcaster.of(named(run, archive, checkpoint=checkpoint, blend=blend), masks, instead)
     issue_time = archive.times[-1] if at is None else _time(at)
     if issue_time not in archive.times:
         before = archive.times[archive.times <= issue_time]

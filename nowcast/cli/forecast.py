@@ -35,6 +35,10 @@ def forecast(
         str | None,
         typer.Option(help="Baseline that answers where too many observed frames are missing.  [default: refuse]"),
     ] = None,
+    blend: Annotated[
+        str | None,
+        typer.Option(help="recent (network and extrapolation, by recent errors) or none.  [default: the run's]"),
+    ] = None,
     beyond_training: Annotated[
         bool,
         typer.Option("--beyond-training", help="Forecast more or smaller frames than the run was trained for."),
@@ -57,6 +61,7 @@ def forecast(
         masks=masks,
         fallback=fallback,
         beyond_training=beyond_training,
+        blend=blend,
     )
     minutes = made["lead_time"].values[-1].astype("timedelta64[m]").astype(int)
     for sentence in remarks(made):

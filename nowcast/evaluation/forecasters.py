@@ -13,6 +13,7 @@ from nowcast.evaluation.plan import Entry, EvaluationPlan
 from nowcast.forecaster import Forecaster
 from nowcast.losses import BalancedLoss
 from nowcast.models import ModelForecaster, Named, named
+from nowcast.models.blend import NETWORK, RecentBlend
 from nowcast.run import Run
 
 
@@ -42,6 +43,8 @@ def cautions(made: Mapping[str, Named], plan: EvaluationPlan) -> list[str]:
 
 def _online(run: Run, forecaster: Forecaster, adaptation: Adaptation) -> Forecaster:
     """The network of a run that goes on learning, as it was where it takes no steps."""
+    if isinstance(forecaster, RecentBlend):
+        return forecaster.with_member(NETWORK, _online(run, forecaster.members[NETWORK], adaptation))
     if not adaptation.steps or not isinstance(forecaster, ModelForecaster):
         return forecaster
     training = run.experiment.training

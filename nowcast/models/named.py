@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,22 @@ import numpy as np
 
 from nowcast.archive import Archive
 from nowcast.archive.of_run import facts_of
+from nowcast.errors import NowcastError
 from nowcast.forecaster import Forecaster
 from nowcast.forecaster_names import run_or_name
 from nowcast.models.baselines import RadarFacts, baseline
+from nowcast.models.blend import NETWORK, START_WEIGHTS, RecentBlend, read_start_weights
 from nowcast.models.checkpoint import open_model
+from nowcast.models.fading import Fading
 from nowcast.models.model_forecaster import ModelForecaster
 from nowcast.models.trained_for import TrainedFor, reach_of
 from nowcast.run import Run
 
 OBSERVED_FRAMES, LEAD_STEPS = 5, 20
 """Frames of the 2017 benchmark, for forecasters that work with any number."""
+
+BLENDS = ("none", "recent")
+"""What of a run may be issued: its network alone, or `nowcast.models.blend.RecentBlend`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ def named(
     *,
     checkpoint: str = "best",
     device: str = "auto",
+    blend: str | None = None,
 ) -> Named:
     """The forecaster of a run or of a name; NowcastError lists the names.
 
@@ -58,10 +65,16 @@ def named(
         facts: the archive to forecast for, or its pixel size and interval; some baselines cannot do without.
         checkpoint: "best" or "last", of a run.
         device: for networks, "auto" takes a GPU when there is one.
+        blend: "recent" or "none", of a run; None takes the run's.
     """
+    if blend not in (None, *BLENDS):
+        raise NowcastError(f"blend is {blend!r}, expected one of {', '.join(BLENDS)}")
     found = run_or_name(item)
     if isinstance(found, Run):
-        return _of_run(found, checkpoint, device)
+        alone = _of_run(found, checkpoint, device)
+        return _blended(alone, found) if (blend or found.experiment.blend) == "recent" else alone
+    if blend == "recent":
+        raise NowcastError(f"{found} is a baseline, and only a run can be blended; leave blend out")
     return baseline_named(found, facts)
 
 
@@ -70,6 +83,13 @@ def baseline_named(name: str, facts: RadarFacts | Archive | None = None) -> Name
     made = baseline(name, facts)
     described = {"forecast_field": made.describes} if hasattr(made, "describes") else {}
     return Named(name, made, attributes={"model_run": name, **described})
+
+
+def _blended(alone: Named, run: Run) -> Named:
+    """The blend that follows recent errors, with the start weights that the run holds, if any."""
+    members = {"fading": Fading(), NETWORK: alone.forecaster}
+    blend = RecentBlend(members, read_start_weights(run.path / START_WEIGHTS), alone.observed_frames)
+    return replace(alone, forecaster=blend, attributes={**alone.attributes, "blend": "recent"})
 
 
 def _of_run(run: Run, checkpoint: str, device: str) -> Named:

@@ -23,6 +23,7 @@ from nowcast.training.clips import check_clips, in_motion, motion_of, training_c
 from nowcast.training.fit import Fit, Progress, bare
 from nowcast.training.memory import disable_malloc_trim
 from nowcast.training.sampling import Sampler
+from nowcast.training.start_weights import store_start_weights
 
 
 def train(
@@ -81,6 +82,8 @@ def train(
         decay = experiment.training.mean_weights
         mean = None if decay is None else MeanWeights(bare(model), decay, None if saved is None else saved["model"])
         Fit(run, fabric, model, optimizer, sampler, validation, state, progress, mean).finish()
+        if experiment.blend == "recent" and validation is not None and fabric.is_global_zero:
+            store_start_weights(run, experiment, validation)
     if fabric.world_size > 1:
         # Nobody may leave while another still speaks to it: the other would be aborted.
         fabric.barrier()
