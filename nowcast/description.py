@@ -11,7 +11,11 @@ from nowcast.readers import READERS, recognized_format
 
 
 def describe(path: str | Path) -> str:
-    """A few readable lines about an archive, run directory, forecast file or score file; NowcastError for others."""
+    """A few readable lines about what lies at a path; NowcastError where that is nothing of ours.
+
+    Archive, run directory, folder of runs, folder of an evaluation, experiment file, radar files of a known format, or
+    a netCDF file: nowcast, scores, cases, one day of an archive.
+    """
     path = Path(path)
     if not path.exists():
         raise NowcastError(f"{path} does not exist")
@@ -21,11 +25,20 @@ def describe(path: str | Path) -> str:
         return _archive(path)
     if path.is_file() and path.suffix == ".nc":
         return _netcdf(path)
+    if path.is_file() and path.suffix in (".yaml", ".yml"):
+        return _experiment(path)
+    if (path / "scores.nc").is_file():
+        return _evaluation(path)
+    if path.is_dir() and (runs := sorted(file.parent for file in path.glob("*/config.yaml"))):
+        return _runs(path, runs)
     format_ = recognized_format(path)
     if format_ is not None:
         command = f"nowcast ingest {format_} {shlex.quote(str(path))} ARCHIVE"
         return f"{path}: radar files ({READERS[format_].about}); make an archive with: {command}"
-    raise NowcastError(f"{path} is none of archive, run directory, forecast file or score file")
+    raise NowcastError(
+        f"{path} is none of archive, run directory or folder of runs, evaluation, "
+        "experiment file, or netCDF file of a nowcast, scores, cases or a day of radar"
+    )
 
 
 def describe_windows(path: str | Path, observed: int, forecast: int, stride: int = 5, max_missing: int = 2) -> str:
@@ -109,9 +122,46 @@ def _run(path: Path) -> str:
             f"B-MSE {best['validation_balanced_mse']:.2f}, B-MAE {best['validation_balanced_mae']:.2f} "
             f"at step {best['step']}"
         )
-    if (path / "scores.nc").exists():
-        rows["scores"] = str(path / "scores.nc")
+    evaluations = [*path.glob("scores.nc"), *sorted(path.glob("evaluation/*/scores.nc"))]
+    if evaluations:
+        rows["scores"] = ", ".join(str(file) for file in evaluations)
     return _table(f"{path}: run {experiment.name}", rows)
+
+
+def _experiment(path: Path) -> str:
+    from nowcast.experiment_file import read_experiment
+
+    experiment = read_experiment(path)
+    data, training, memel = experiment.data, experiment.training, experiment.model.memel
+    rows = {
+        "frames": f"{data.observed} observed → {data.forecast} forecast",
+        "network": f"{experiment.model.title}, {experiment.model.coordinates}",
+        "MEmeL": "none" if memel is None else ", ".join(memel.placement),
+        "training": f"{training.steps} steps of {training.batch_size}",
+        "started from": experiment.start_from or "scratch",
+        "next": f"nowcast train {shlex.quote(str(path))} --archive ARCHIVE",
+    }
+    return _table(f"{path}: experiment {experiment.name}", rows)
+
+
+def _runs(path: Path, runs: list[Path]) -> str:
+    from nowcast.run import Run
+    from nowcast.training_log import read_training_log
+
+    rows = {}
+    for folder in runs:
+        log, experiment = read_training_log(folder), Run.open(folder).experiment
+        scored = ", ".join(sorted(file.parent.name for file in folder.glob("evaluation/*/scores.nc")))
+        rows[folder.name] = f"{log[-1]['step'] if log else 0} of {experiment.training.steps} steps" + (
+            f"; scores: {scored}" if scored else ""
+        )
+    return _table(f"{path}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}", rows)
+
+
+def _evaluation(path: Path) -> str:
+    extra = [name for name in ("scores.md", "cases.nc") if (path / name).is_file()]
+    plots = len(list((path / "plots").glob("*.png")))
+    return f"{_netcdf(path / 'scores.nc')}\n  beside them: {', '.join([*extra, f'{plots} plots'])}"
 
 
 def _netcdf(path: Path) -> str:
@@ -146,5 +196,18 @@ def _netcdf(path: Path) -> str:
         for name in names:
             one = mean.sel(forecaster=name) if name else mean
             rows[name or "scores"] = f"B-MSE {float(one['balanced_mse']):.2f}, B-MAE {float(one['balanced_mae']):.2f}"
-        return _table(f"{path}: scores, mean over {file.sizes['lead_time']} lead times", rows)
-    raise NowcastError(f"{path} holds neither rainfall_rate (a nowcast) nor balanced_mse (scores)")
+        facts = " ".join(str(file.attrs[key]) for key in ("archive", "split", "protocol") if key in file.attrs)
+        if "sequences" in file:
+            facts = f"{facts}, {int(file['sequences'].max())} windows"
+        return _table(f"{path}: scores of {facts}, mean over {file.sizes['lead_time']} lead times", rows)
+    if {"forecast", "observation", "case"} <= set(file.variables):
+        times = file["issue_time"].values.astype("datetime64[m]")
+        rows = {str(label): f"issued {time} UTC" for label, time in zip(file["case"].values, times, strict=True)}
+        names = ", ".join(str(name) for name in file["forecaster"].values)
+        return _table(f"{path}: {len(rows)} cases of {names}", rows)
+    if "reflectivity" in file and "time" in file.dims:
+        times = file["time"].values.astype("datetime64[m]")
+        grid = f"{file['reflectivity'].shape[1]}×{file['reflectivity'].shape[2]}"
+        rows = {"frames": f"{len(times)} of {grid}", "time (UTC)": f"{times[0]} to {times[-1]}"}
+        return _table(f"{path}: a day of an archive", rows)
+    raise NowcastError(f"{path} is a netCDF file, but no nowcast, scores, cases or day of an archive")

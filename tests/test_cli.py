@@ -63,6 +63,11 @@ def test_from_radar_files_to_an_animation(run: Path, small_archive: Path, tmp_pa
         (run, ("run toy", "3 observed → 4 forecast", "2 of 2", "best validation")),
         (tmp_path / "f.nc", ("nowcast", "+6 to +24 min")),
         (folder / "scores.nc", ("scores", "persistence", "B-MSE")),
+        (folder, ("test fixed", "windows", "cases.nc", "plots")),
+        (folder / "cases.nc", ("cases of toy", "heaviest", "issued 20")),
+        (run.parent, ("1 run", "2 of 2 steps", folder.name)),
+        (next(small_archive.glob("**/*2020*.nc")), ("a day of an archive", "of 48×48")),
+        (TOY, ("experiment toy", "3 observed → 4 forecast", "nowcast train")),
     ):
         described = nowcast("info", path)
         assert described.exit_code == 0 and all(word in described.output for word in words), described.output

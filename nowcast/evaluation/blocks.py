@@ -116,11 +116,18 @@ def all_states(
     return [state for state in states if state is not None]
 
 
-def case_dataset(job: BlockJob, cases: dict[str, np.datetime64], executor: Executor | None) -> xr.Dataset:
-    """The fields of all cases, in order; with an executor each is a task."""
+def case_dataset(job: BlockJob, cases: dict[str, np.datetime64], executor: Executor | None, tick: Tick) -> xr.Dataset:
+    """The fields of all cases, in order; each is a task."""
+    made: dict[int, xr.Dataset] = {}
     if executor is None:
-        return fields_of(job, cases)
-    made = dict(_anywhere(executor, [(fields_of, job, {label: time}) for label, time in cases.items()]))
+        for place, (label, time) in enumerate(cases.items()):
+            made[place] = fields_of(job, {label: time})
+            tick(1)
+    else:
+        tasks = [(fields_of, job, {label: time}) for label, time in cases.items()]
+        for place, result in _anywhere(executor, tasks):
+            made[place] = result
+            tick(1)
     return xr.concat([made[place] for place in range(len(cases))], "case", data_vars="minimal", join="exact")
 
 

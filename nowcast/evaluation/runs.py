@@ -84,7 +84,7 @@ def carry_out(plan: EvaluationPlan, executor: Executor | None = None, progress: 
             scores = scores_of(comparison, plan.data.observed, plan.data.forecast, options)
             scores.attrs |= _attributes(plan, forecasters, marks)
             if plan.folder is not None:
-                _write(scores, plan, job, executor)
+                _write(scores, plan, job, executor, progress)
                 kept.clear()
     finally:
         forget(job)
@@ -107,11 +107,12 @@ def _attributes(plan: EvaluationPlan, forecasters: Mapping[str, Forecaster], mar
     }
 
 
-def _write(scores: xr.Dataset, plan: EvaluationPlan, job: BlockJob, executor: Executor | None) -> None:
+def _write(scores: xr.Dataset, plan: EvaluationPlan, job: BlockJob, executor: Executor | None, progress: bool) -> None:
     """Write scores, table and cases into the folder, in place of what an earlier evaluation left there."""
     assert plan.folder is not None
     chosen = choose_cases(scores) if plan.options.cases else {}
-    fields = case_dataset(job, chosen, executor) if chosen else None
+    with tqdm(total=len(chosen), desc="cases", unit="case", disable=not (progress and chosen)) as bar:
+        fields = case_dataset(job, chosen, executor, bar.update) if chosen else None
     remove_results(plan.folder)
     write_scores(scores, plan.folder)
     scores.encoding["source"] = str(plan.folder / "scores.nc")

@@ -32,6 +32,9 @@ def plot_reliability(scores: xr.Dataset, look: Look, folder: Path) -> list[Path]
         count = total
     if "threshold" not in frequency.dims:
         frequency, count = (field.expand_dims(threshold=[np.nan]) for field in (frequency, count))
+    look = look.only(n for n in look.names if bool(frequency.sel(forecaster=n).notnull().any()))
+    if not look.names:
+        return []
     thresholds = frequency["threshold"].values
     columns = min(len(thresholds), 3)
     note = "On the diagonal, rain comes as often as it is forecast; larger points hold more forecasts."
@@ -77,8 +80,8 @@ def plot_rank_histogram(scores: xr.Dataset, look: Look, folder: Path) -> list[Pa
     names = [name for name in look.names if float(histogram.sel(forecaster=name).sum()) > 0]
     if not names:
         return []
-    note = "Flat is perfect; a hollow middle means too little spread, a slope means bias."
-    figure, axes = style.grid_figure(1, len(names), "Rank of the observation among the members", note, None, width=3.2)
+    note = "Flat is perfect; a hollow middle: too little spread; a slope: bias."
+    figure, axes = style.grid_figure(1, len(names), "Rank among the members", note, None, width=3.2)
     for axis, name in zip(style.cells(axes, len(names)), names, strict=True):
         values = histogram.sel(forecaster=name).values.astype(float)
         share = values / values.sum()

@@ -181,5 +181,5 @@ def _sample(scores: xr.Dataset) -> str:
     """What the scores were computed from, as far as the dataset tells."""
     parts = [str(scores.attrs[key]) for key in ("archive", "split", "protocol") if key in scores.attrs]
     if "sequences" in scores:
-        parts.append(f"{int(scores['sequences'].max())} sequences")
+        parts.append(f"{int(scores['sequences'].max())} windows")
     return " · ".join(parts)

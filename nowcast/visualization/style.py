@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,12 @@ class Look:
         self.colors = colors.forecaster_colors(self.names)
         rank = {name: i for i, name in enumerate(n for n in self.names if self.colors[n] != colors.REFERENCE_COLOR)}
         self.markers = {name: MARKERS[rank[name] % len(MARKERS)] if name in rank else "." for name in self.names}
+
+    def only(self, names: Iterable[str]) -> Look:
+        """The look of some of them, in the colors and markers that they have among all."""
+        some = copy(self)
+        some.names = [name for name in self.names if name in set(names)]
+        return some
 
     def line(self, name: str) -> dict[str, object]:
         """Keyword arguments of `Axes.plot` for a forecaster."""
