@@ -11,7 +11,13 @@ from nowcast.run import Run
 BASELINE_NAMES = ("persistence", "extrapolation", "fading", "sprog", "steps")
 """Forecasters that need no training; `nowcast.models.BASELINES` builds them."""
 
-NAMES = BASELINE_NAMES
+DEFAULT = "default"
+"""The network that comes with the package and needs no training either; docs/default-model.md says what it is."""
+
+DEFAULT_RUN = Path(__file__).resolve().parent / "default_model"
+"""Its run directory."""
+
+NAMES = (DEFAULT, *BASELINE_NAMES)
 """Everything that a forecaster can be called beside the folder of a run."""
 
 
@@ -23,9 +29,9 @@ def run_or_name(item: str | Path | Run) -> Run | str:
     if isinstance(item, Run):
         return item
     if str(item) in NAMES and not (Path(item) / "config.yaml").is_file():
-        return str(item)
+        return Run.open(DEFAULT_RUN) if str(item) == DEFAULT else str(item)
     if not Path(item).exists():
         close = difflib.get_close_matches(str(item), NAMES, n=1)
         advice = f"; did you mean {close[0]}?" if close else ""
-        raise NowcastError(f"{item} is neither a run directory nor a baseline ({', '.join(NAMES)}){advice}")
+        raise NowcastError(f"{item} is neither a run directory nor one of {', '.join(NAMES)}{advice}")
     return Run.open(item)

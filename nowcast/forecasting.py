@@ -154,7 +154,7 @@ class Nowcaster:
         interval = interval_of(observed) or self.frame_interval or shortest_step(observed)
         self.trained_for.refuse_interval(interval)
         shape = observed.sizes["y"], observed.sizes["x"]
-        cautions = self.trained_for.cautions(steps, shape, pixel_of(observed), beyond_training)
+        cautions = self.trained_for.cautions(steps, shape, pixel_of(observed), beyond_training, interval)
         latest = latest_frames(observed, self.frames_needed, interval)
         frames = model_input(latest.codes, latest.flags, latest.present, latest.static_mask, self.masks)
         fields = scaled_frames(frames.codes)[None, :, None]  # (1, T, 1, H, W)

@@ -117,7 +117,7 @@ def test_synthesize_other_pixels_intervals_and_climates(tmp_path: Path) -> None:
         (("evaluate", "{tmp}"), "holds no config.yaml"),
         (
             ("evaluate", "persistance", "--archive", "{archive}"),
-            "persistance is neither a run directory nor a baseline (persistence, extrapolation, fading, sprog, steps)",
+            "persistance is neither a run directory nor one of default, persistence, extrapolation, fading, sprog",
         ),
         (("evaluate", "persistence"), "no archive to evaluate on; give --archive ARCHIVE"),
         (("evaluate", "{run}", "--split", "tests"), "no split 'tests', its splits are: train, valid, test"),

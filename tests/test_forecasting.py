@@ -143,7 +143,7 @@ def test_mistakes_are_told(run: Run, small_archive: Path, tmp_path: Path) -> Non
         forecast(run, small_archive, tmp_path / "f.txt")
     with pytest.raises(NowcastError, match="0 lead steps"):
         forecast(run, small_archive, lead_steps=0)
-    with pytest.raises(NowcastError, match="none is neither a run directory nor a baseline .persistence"):
+    with pytest.raises(NowcastError, match="none is neither a run directory nor one of default, persistence"):
         forecast(tmp_path / "none", small_archive)
     with pytest.raises(NowcastError, match="holds no config.yaml"):
         forecast(tmp_path, small_archive)

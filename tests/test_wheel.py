@@ -53,6 +53,12 @@ def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path) -> None:
     assert run(installed / "python", "-c", code, folder=tmp_path).strip() == version
 
 
+def test_the_default_model_travels(installed: Path, tmp_path: Path) -> None:
+    code = "from nowcast.models import named; made = named('default'); print(made.name, made.trained_for.ranges)"
+    found = run(installed / "python", "-c", code, folder=tmp_path)
+    assert found.startswith("default Ranges(interval_seconds=(300.0, 600.0)")
+
+
 def test_every_config_travels(installed: Path, tmp_path: Path) -> None:
     listed = run(installed / "nowcast", "configs", folder=tmp_path).splitlines()
     shipped = {path.relative_to(ROOT / "configs").with_suffix("").as_posix() for path in ROOT.glob("configs/**/*.yaml")}

@@ -36,7 +36,11 @@ def cautions(made: Mapping[str, Named], plan: EvaluationPlan) -> list[str]:
     for one in made.values():
         one.trained_for.refuse_interval(plan.archive.interval)
         found += one.trained_for.cautions(
-            plan.data.forecast, plan.shape, pixel_metres(plan.archive), plan.options.beyond_training
+            plan.data.forecast,
+            plan.shape,
+            pixel_metres(plan.archive),
+            plan.options.beyond_training,
+            plan.archive.interval,
         )
     return found
 

@@ -20,7 +20,7 @@ from nowcast.complaints import complaints
 from nowcast.config import DataConfig, EvaluationConfig
 from nowcast.errors import NowcastError
 from nowcast.evaluation.options import EvaluationOptions
-from nowcast.forecaster_names import NAMES, run_or_name
+from nowcast.forecaster_names import DEFAULT_RUN, NAMES, run_or_name
 from nowcast.radar.times import Times
 from nowcast.run import Run
 
@@ -123,8 +123,9 @@ def plan_evaluation(
             f"{len(times)} frames; ingest more days, or lower --observed or --forecast"
         )
     folder = Path(output) if output is not None else None
-    if folder is None and runs:
-        folder = evaluation_folder(next(iter(runs.values())).path, source, options.split, options.protocol)
+    own = [run.path for run in runs.values() if run.path != DEFAULT_RUN]  # nothing is written into the package
+    if folder is None and own:
+        folder = evaluation_folder(own[0], source, options.split, options.protocol)
     return EvaluationPlan(entries, source, data, rules, options, starts, folder)
 
 
@@ -151,7 +152,8 @@ def _entries(forecasters: Named | Sequence[Named] | Mapping[str, Named | Forecas
             name = str(item)
             if isinstance(entry, Run):
                 name = entry.experiment.name
-                name = name if names.count(name) == 1 and name not in NAMES else str(entry.path)
+                own = entry.path == DEFAULT_RUN or name not in NAMES
+                name = name if names.count(name) == 1 and own else str(entry.path)
             entries[name] = entry
     if not entries:
         raise NowcastError("there is no forecaster to evaluate")

@@ -18,7 +18,7 @@ from nowcast.models.blend import NETWORK, START_WEIGHTS, RecentBlend, read_start
 from nowcast.models.checkpoint import open_model
 from nowcast.models.fading import Fading
 from nowcast.models.model_forecaster import ModelForecaster
-from nowcast.models.trained_for import TrainedFor, reach_of
+from nowcast.models.trained_for import Ranges, TrainedFor, reach_of
 from nowcast.run import Run
 
 OBSERVED_FRAMES, LEAD_STEPS = 5, 20
@@ -94,13 +94,14 @@ def _blended(alone: Named, run: Run) -> Named:
 
 def _of_run(run: Run, checkpoint: str, device: str) -> Named:
     experiment, loaded, remembered = run.experiment, open_model(run, checkpoint), facts_of(run)
-    data, seconds = experiment.data, loaded.frame_interval_seconds
+    data, seconds, ranges = experiment.data, loaded.frame_interval_seconds, Ranges.of(run)
     limits = TrainedFor(
         f"the run {experiment.name}",
-        None if seconds is None else np.timedelta64(seconds, "s"),
+        None if seconds is None or ranges is not None else np.timedelta64(seconds, "s"),
         data.forecast,
         reach_of(experiment.model),
         None if remembered is None else remembered.pixel,
+        ranges,
     )
     origin = {
         "model_run": experiment.name,

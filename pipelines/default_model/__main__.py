@@ -1,8 +1,8 @@
 """Make the model that comes with the package: python -m pipelines.default_model OUT [--score NAME=ARCHIVE …]
 
-Synthesizes weather of many kinds, ingests it, trains configs/radar/default.yaml on it and on nothing else, scores the
-run on the test splits of the archives that are named (radar it never saw), and writes OUT/package, the content of
-nowcast/default_model. Finished work is kept, so the same command goes on where it was interrupted.
+Synthesizes weather of many kinds, ingests it, trains configs/radar/default-first.yaml, then default.yaml on it and on
+nothing else, scores the run on the test splits of the archives that are named (radar it never saw), and writes
+OUT/package, the content of nowcast/default_model. Finished work is kept: the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nowcast.errors import NowcastError
 from nowcast.experiment_file import read_experiment
 from nowcast.shipped_configs import shipped_config
 from nowcast.training import train
-from pipelines.default_model.card import card_lines, score
+from pipelines.default_model.card import card_lines, score, write_rows
 from pipelines.default_model.package import write_package
 from pipelines.default_model.weather import PARTS, make_archive
 
@@ -32,10 +32,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         sets = {name: Path(path) for name, _, path in (each.partition("=") for each in given.score)}
         archive = make_archive(given.out, PARTS, given.workers)
-        experiment = read_experiment(shipped_config("radar/default.yaml"), {"data.archive": str(archive)})
-        run = train(experiment, given.out / "runs", resume=True)
-        rows = score(run, sets)
-        package = write_package(run, given.out / "package", PARTS, rows)
+        runs, changes = given.out / "runs", {"data.archive": str(archive)}
+        first = train(read_experiment(shipped_config("radar/default-first.yaml"), changes), runs, resume=True)
+        changes["start_from"] = str(first.path)
+        run = train(read_experiment(shipped_config("radar/default.yaml"), changes), runs, resume=True)
+        package = write_package(run, given.out / "package", PARTS)
+        rows = score(package, sets, given.out / "scores")
+        write_rows(package.path / "scores.csv", rows)
     except NowcastError as error:
         print(f"pipelines: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -25,17 +25,21 @@ OBSERVED = {"fmi": 4}
 """Frames observed where a set is too short for the model's five: the missing one is unseen."""
 
 
-def score(run: Run, sets: Mapping[str, Path], progress: bool = True) -> list[dict[str, Any]]:
-    """One row per set and forecaster, over every window of the set's test split, frames and masks as the run's."""
+def score(run: Run, sets: Mapping[str, Path], folder: Path, progress: bool = True) -> list[dict[str, Any]]:
+    """One row per set and forecaster, over every window of the set's test split, frames and masks as the run's.
+
+    folder: where the scores of every set are written.
+    """
     rows: list[dict[str, Any]] = []
     for name, path in sets.items():
         archive = Archive.open(path)
         scores = evaluate(
             {"default": run, **{each: each for each in FORECASTERS}},
             archive=archive,
-            output=path.parent / f"scores-{name}",
+            output=folder / name,
             observed=OBSERVED.get(name),
             batch_size=2,
+            families=("basic",),
             cases=False,
             progress=progress,
         )

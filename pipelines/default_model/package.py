@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from nowcast.atomic_files import write_json, write_text
 from nowcast.errors import NowcastError
 from nowcast.run import Run
-from pipelines.default_model.card import write_rows
 from pipelines.default_model.weather import Part
 
 LARGEST = 2_000_000
 """Bytes of the folder: it travels with every installation."""
 
 
-def write_package(run: Run, folder: Path, parts: Sequence[Part], rows: Sequence[Mapping[str, Any]]) -> Run:
-    """Write `folder`: config.yaml, checkpoints/best.ckpt, trained_for.json and scores.csv; what lay there is replaced.
+def write_package(run: Run, folder: Path, parts: Sequence[Part]) -> Run:
+    """Write `folder`: config.yaml, checkpoints/best.ckpt and trained_for.json; what lay there is replaced.
 
     The configuration forgets the archive, whose path means nothing elsewhere. NowcastError where the folder is larger
     than `LARGEST`.
@@ -33,7 +31,6 @@ def write_package(run: Run, folder: Path, parts: Sequence[Part], rows: Sequence[
     plain["name"], plain["data"]["archive"], plain["start_from"] = "default", None, None
     write_text(folder / "config.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     write_json(folder / "trained_for.json", ranges(parts))
-    write_rows(folder / "scores.csv", rows)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > LARGEST:
         raise NowcastError(f"{folder} holds {size} bytes, expected at most {LARGEST}; train a smaller network")

@@ -51,6 +51,7 @@ PARTS = (
     Part("unsteady", 1067, 6, 18, 20),
     Part("unsteady", 1000, 5, 6, 21),
     Part("unsteady", 500, 10, 8, 22),
+    Part("summer", 1067, 6, 28, 23),
 )
 """Storms most: they move least predictably, and the balanced loss is theirs."""
 

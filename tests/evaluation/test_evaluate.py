@@ -73,7 +73,7 @@ def test_online_adapts(run, tmp_path):
 
 
 def test_errors_are_sentences(run, small_archive, tmp_path):
-    with pytest.raises(NowcastError, match="neither a run directory nor a baseline"):
+    with pytest.raises(NowcastError, match="neither a run directory nor one of default, persistence"):
         evaluate("persistance", archive=small_archive)
     with pytest.raises(NowcastError, match="give --archive"):
         evaluate("persistence")
