@@ -97,7 +97,8 @@ def demo(
     forecast_file = folder / "nowcast.nc"
     archive = Archive.open(folder / "archive")
     issued = forecast(finetuned, archive, forecast_file, at=_rainiest(archive, finetuned))
-    animation = animate(issued, folder / "nowcast.gif", observed_around(archive, issued))
+    carried = forecast("extrapolation", archive, at=issued["issue_time"].values[0], lead_steps=issued.sizes["lead_time"])
+    animation = animate(issued, folder / "nowcast.gif", observed_around(archive, issued), beside=carried)
 
     if progress:
         print(f"\n{score_table(scores)}\n")
