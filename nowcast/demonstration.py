@@ -97,7 +97,8 @@ def demo(
     forecast_file = folder / "nowcast.nc"
     archive = Archive.open(folder / "archive")
     issued = forecast(finetuned, archive, forecast_file, at=_rainiest(archive, finetuned))
-    carried = forecast("extrapolation", archive, at=issued["issue_time"].values[0], lead_steps=issued.sizes["lead_time"])
+    leads = issued.sizes["lead_time"]
+    carried = forecast("extrapolation", archive, at=issued["issue_time"].values[0], lead_steps=leads)
     animation = animate(issued, folder / "nowcast.gif", observed_around(archive, issued), beside=carried)
 
     if progress:
