@@ -35,8 +35,8 @@ class Look:
 
     def only(self, names: Iterable[str]) -> Look:
         """The look of some of them, in the colors and markers that they have among all."""
-        some = copy(self)
-        some.names = [name for name in self.names if name in set(names)]
+        some, wanted = copy(self), set(names)
+        some.names = [name for name in self.names if name in wanted]
         return some
 
     def line(self, name: str) -> dict[str, object]:

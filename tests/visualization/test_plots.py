@@ -210,3 +210,10 @@ def test_training_curve(tmp_path):
         plot_training(log, path)
     with pytest.raises(NowcastError, match="cannot be read"):
         plot_training(tmp_path / "none.csv", path)
+
+
+def test_a_look_of_some_keeps_colors_and_order():
+    look = style.Look(["a", "b", "c"])
+    some = look.only(name for name in ("c", "b"))
+    assert some.names == ["b", "c"] and look.names == ["a", "b", "c"]
+    assert some.line("c") == look.line("c")
