@@ -43,7 +43,7 @@ def test_it_forecasts_by_name_and_says_nothing_where_it_is_at_home(known: Archiv
     nowcast = forecast("default", known)
     assert nowcast.sizes["lead_time"] == 10 and nowcast.attrs["model_run"] == "default"
     assert (nowcast["lead_time"].values[0] / np.timedelta64(1, "m")) == 5
-    assert "caution" not in nowcast.attrs
+    assert "caution" not in nowcast.attrs and nowcast.attrs["blend"] == "recent"
     rates = nowcast["rain_rate"].values
     assert np.isfinite(rates).mean() > 0.3 and np.nanmax(rates) < 300
 

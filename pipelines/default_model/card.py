@@ -13,10 +13,14 @@ import xarray as xr
 from nowcast.archive import Archive
 from nowcast.atomic_files import write_text
 from nowcast.evaluation import evaluate
+from nowcast.models import named
 from nowcast.run import Run
 
 FORECASTERS = ("persistence", "extrapolation", "sprog")
 """What the model is set beside."""
+
+BLEND = "blend"
+"""What is issued: the model with extrapolation and its fading, weighted by recent errors; `default` is it alone."""
 
 COLUMNS = ("set", "pixel_m", "interval_min", "windows", "forecaster", "balanced_mse", "balanced_mae", "csi_2", "csi_10")
 """Of scores.csv; balanced errors are means over windows and lead times, CSI at 2 and 10 mm/h means over lead times."""
@@ -32,9 +36,9 @@ def score(run: Run, sets: Mapping[str, Path], folder: Path, progress: bool = Tru
     """
     rows: list[dict[str, Any]] = []
     for name, path in sets.items():
-        archive = Archive.open(path)
+        archive, alone = Archive.open(path), named(run, blend="none")
         scores = evaluate(
-            {"default": run, **{each: each for each in FORECASTERS}},
+            {"default": alone.forecaster, BLEND: run, **{each: each for each in FORECASTERS}},
             archive=archive,
             output=folder / name,
             observed=OBSERVED.get(name),
@@ -57,7 +61,7 @@ def rows_of(name: str, scores: xr.Dataset, archive: Archive) -> list[dict[str, A
         "windows": scores.sizes["issue_time"],
     }
     rows = []
-    for forecaster in (*FORECASTERS, "default"):
+    for forecaster in (*FORECASTERS, "default", BLEND):
         of = scores.sel(forecaster=forecaster)
         errors = {key: round(float(of[key].mean()), 1) for key in ("balanced_mse", "balanced_mae")}
         csi = {f"csi_{rate}": round(float(of["csi"].sel(threshold=rate).mean()), 3) for rate in (2, 10)}
@@ -80,19 +84,21 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def card_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The figures as lines of a Markdown table: errors of the model as shares of its rivals', CSI of all."""
     lines = [
-        "| radar | pixel, interval, windows | B-MSE: default; × extrapolation, × S-PROG "
-        "| B-MAE: default; × extrapolation, × S-PROG "
-        "| CSI 2 mm/h: persistence, extrapolation, S-PROG, default | CSI 10 mm/h: the same |",
-        "|---|---|---|---|---|---|",
+        "| radar | pixel, interval, windows | nowcast | B-MSE; × extrapolation, × S-PROG "
+        "| B-MAE; × extrapolation, × S-PROG "
+        "| CSI 2 mm/h: persistence, extrapolation, S-PROG; its own | CSI 10 mm/h: the same |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in dict.fromkeys(row["set"] for row in rows):
         of = {row["forecaster"]: row for row in rows if row["set"] == name}
-        default = of["default"]
-        cells = [name, f"{default['pixel_m']} m, {float(default['interval_min']):g} min, {default['windows']}"]
-        for key in ("balanced_mse", "balanced_mae"):
-            shares = [float(default[key]) / float(of[rival][key]) for rival in ("extrapolation", "sprog")]
-            cells.append(f"{float(default[key]):.0f}; {shares[0]:.2f}, {shares[1]:.2f}")
-        for key in ("csi_2", "csi_10"):
-            cells.append(", ".join(f"{float(of[each][key]):.3f}" for each in (*FORECASTERS, "default")))
-        lines.append("| " + " | ".join(cells) + " |")
+        for title, key in (("network alone", "default"), ("as issued, blended", BLEND)):
+            own = of[key]
+            cells = [name, f"{own['pixel_m']} m, {float(own['interval_min']):g} min, {own['windows']}", title]
+            for error in ("balanced_mse", "balanced_mae"):
+                shares = [float(own[error]) / float(of[rival][error]) for rival in ("extrapolation", "sprog")]
+                cells.append(f"{float(own[error]):.0f}; {shares[0]:.2f}, {shares[1]:.2f}")
+            for csi in ("csi_2", "csi_10"):
+                rivals = ", ".join(f"{float(of[each][csi]):.3f}" for each in FORECASTERS)
+                cells.append(f"{rivals}; {float(own[csi]):.3f}")
+            lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -10,6 +10,7 @@ import yaml
 
 from nowcast.atomic_files import write_json, write_text
 from nowcast.errors import NowcastError
+from nowcast.models.blend import START_WEIGHTS
 from nowcast.run import Run
 from pipelines.default_model.weather import Part
 
@@ -18,7 +19,7 @@ LARGEST = 2_000_000
 
 
 def write_package(run: Run, folder: Path, parts: Sequence[Part]) -> Run:
-    """Write `folder`: config.yaml, checkpoints/best.ckpt and trained_for.json; what lay there is replaced.
+    """Write `folder`: config.yaml, checkpoints/best.ckpt, blend.json and trained_for.json in place of what lay there.
 
     The configuration forgets the archive, whose path means nothing elsewhere. NowcastError where the folder is larger
     than `LARGEST`.
@@ -27,6 +28,8 @@ def write_package(run: Run, folder: Path, parts: Sequence[Part]) -> Run:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "checkpoints").mkdir(parents=True)
     shutil.copyfile(weights, folder / "checkpoints" / "best.ckpt")
+    if (run.path / START_WEIGHTS).is_file():
+        shutil.copyfile(run.path / START_WEIGHTS, folder / START_WEIGHTS)
     plain = run.experiment.plain()
     plain["name"], plain["data"]["archive"], plain["start_from"] = "default", None, None
     write_text(folder / "config.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

@@ -48,11 +48,12 @@ def test_the_weather_is_of_many_kinds() -> None:
 
 def test_figures_survive_the_file_and_become_shares_in_the_card(tmp_path: Path) -> None:
     fixed = {"set": "somewhere", "pixel_m": 1000, "interval_min": 5.0, "windows": 3}
-    errors = {"persistence": 400.0, "extrapolation": 200.0, "sprog": 160.0, "default": 120.0}
+    errors = {"persistence": 400.0, "extrapolation": 200.0, "sprog": 160.0, "default": 120.0, "blend": 80.0}
     rows = [
         {**fixed, "forecaster": name, "balanced_mse": error, "balanced_mae": 2 * error, "csi_2": 0.3, "csi_10": 0.1}
         for name, error in errors.items()
     ]
     write_rows(tmp_path / "scores.csv", rows)
-    line = card_lines(read_rows(tmp_path / "scores.csv"))[-1]
-    assert "| somewhere | 1000 m, 5 min, 3 | 120; 0.60, 0.75 | 240; 0.60, 0.75 |" in line
+    alone, issued = card_lines(read_rows(tmp_path / "scores.csv"))[-2:]
+    assert "| somewhere | 1000 m, 5 min, 3 | network alone | 120; 0.60, 0.75 | 240; 0.60, 0.75 |" in alone
+    assert "| as issued, blended | 80; 0.40, 0.50 | 160; 0.40, 0.50 | 0.300, 0.300, 0.300; 0.300 |" in issued
