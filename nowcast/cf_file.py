@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from nowcast.atomic_files import atomic_file
 from nowcast.errors import NowcastError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def software() -> str:

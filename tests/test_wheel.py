@@ -74,7 +74,15 @@ def test_from_the_wheel_to_a_nowcast(installed: Path, tmp_path: Path) -> None:
     run(nowcast, "demo", "-o", "demo", "--days", 3, "--size", 32, "--steps", 1, "-q", folder=tmp_path)
     for made in ("nowcast.nc", "nowcast.gif", "runs/pretrained/checkpoints/last.ckpt", "runs/finetuned/config.yaml"):
         assert (tmp_path / "demo" / made).is_file(), made
-    whole = ["--archive", "demo/archive", "--set", "data.rows=null", "data.columns=null"]
+    whole = [
+        "--archive",
+        "demo/archive",
+        "--set",
+        "data.rows=null",
+        "data.columns=null",
+        "data.observed=4",
+        "data.forecast=4",
+    ]
     told = run(nowcast, "train", "hko7/convgru-memel", "--dry-run", *whole, folder=tmp_path)
     assert "13775137 parameters" in told and not (tmp_path / "runs").exists()
     tiny = ["--archive", "demo/archive", "--set", "training.steps=1", "name=tiny", "-q"]

@@ -49,7 +49,7 @@ class Fade:
     def total_tendency(self, steps: int) -> float:
         """How often the last change has happened after `steps` intervals: g (1 + φ + … + φ^(steps − 1)).
 
-        >>> Fade(tendency=0.5).total_tendency(2)
+        >>> round(Fade(tendency=0.5).total_tendency(2), 9)
         0.85
         """
         return self.tendency * (1 - PERSISTENCE**steps) / (1 - PERSISTENCE)
