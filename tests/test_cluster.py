@@ -83,3 +83,15 @@ def test_what_would_fail_on_a_worker_is_told_at_the_start(cluster, tmp_path, mon
 def test_one_worker_needs_no_other_process():
     with executor_of(1) as executor:
         assert executor is None
+
+
+def test_a_pipeline_trains_its_runs_there(cluster, small_archive, tmp_path, capsys):
+    from pipelines.engine.command import command
+    from pipelines.kdd24 import table5
+
+    asked = ["--archive", str(small_archive), "--scale", "smoke", "--seeds", "1", "--block-hours", "1", "--quiet"]
+    for name, more in (("here", []), ("there", ["--cluster", cluster.scheduler_address])):
+        command(table5.__doc__, table5.arms, table5.run, arguments=[*asked, "--output", str(tmp_path / name), *more])
+    capsys.readouterr()
+    here, there = ((tmp_path / name / "table5.csv").read_text() for name in ("here", "there"))
+    assert here == there and "T-MEmeL" in here

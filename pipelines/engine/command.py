@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+from nowcast.cluster import executor_of
 from nowcast.errors import NowcastError
 from pipelines.engine.arms import Arm
 from pipelines.engine.estimate import described_plan
@@ -46,13 +49,13 @@ def command(
     if add_options is not None:
         add_options(parser)
     given = vars(parser.parse_args(arguments))
-    dry, quiet = given.pop("dry_run"), given.pop("quiet")
+    dry, quiet, cluster = given.pop("dry_run"), given.pop("quiet"), given.pop("cluster")
     try:
         study = Study(**{name: given.pop(name) for name in STUDY}, progress=not quiet)
         if dry:
             print(described_plan(study, study.plan(arms(study, **given))))
         else:
-            report = run(study, **given)
+            report = _run_on(cluster, study, run, given)
             print(report.markdown())
             print(f"written to {study.output_folder / report.name}.md and .csv")
     except NowcastError as error:
@@ -72,6 +75,16 @@ def command(
             file=sys.stderr,
         )
         raise SystemExit(130) from None
+
+
+def _run_on(cluster: str | None, study: Study, run: Callable[..., Report], options: Mapping[str, Any]) -> Report:
+    """The report of a pipeline, its runs trained here or on a cluster."""
+    if cluster is None:
+        return run(study, **options)
+    folder = study.runs_folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with executor_of(cluster=cluster, read=[study.data.path.resolve()], written=[folder]) as executor:
+        return run(replace(study, executor=executor, runs=folder), **options)
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -121,7 +134,8 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--pretrain-steps", type=int, metavar="N", help="optimizer steps of pretraining")
     add("--finetune-steps", type=int, metavar="N", help="optimizer steps of fine-tuning")
     add("--jobs", type=int, default=1, metavar="N", help="runs trained at the same time (default: %(default)s)")
-    add("--block-hours", type=float, metavar="H", help="length of the bootstrap's blocks (default: a day, or less)")
+    add("--cluster", metavar="ADDRESS", help="dask scheduler that trains the runs, such as tcp://host:8786")
+    add("--block-hours", type=float, metavar="H", help="length of the blocks of windows (default: what suits them)")
     add("--dry-run", action="store_true", help="print the runs and an estimate of the time, and train nothing")
     add("--quiet", action="store_true", help="no progress")
     return parser

@@ -31,7 +31,7 @@ class Study:
         pretrain_steps, finetune_steps: replace the scale's numbers.
         jobs: runs trained at the same time, each in a process of its own.
         executor: where to train instead, such as `dask.distributed.Client(…).get_executor(pure=False)`.
-        block_hours: length of the blocks of the bootstrap; by default a day, or less where the test split has few days.
+        block_hours: length of the blocks of windows; by default what suits the differences (`verification.jackknife`).
         progress: say what is done, with progress bars.
     """
 
@@ -79,13 +79,17 @@ class Study:
             return Path(self.output)
         return Path("results") / f"{Path(self.archive).resolve().name}-{self.scale}"
 
+    @property
+    def runs_folder(self) -> Path:
+        """Where the runs lie."""
+        return self.output_folder / "runs" if self.runs is None else Path(self.runs)
+
     def plan(self, arms: Sequence[Arm]) -> Plan:
         """The runs that arms need."""
         for arm in arms:
             for phase in arm.phases:
                 check_neurons(phase, self.data.shape)
-        folder = self.output_folder / "runs" if self.runs is None else Path(self.runs)
-        return make_plan(arms, self.seed_list, self.data, folder)
+        return make_plan(arms, self.seed_list, self.data, self.runs_folder)
 
     def carry_out(self, plan: Plan) -> None:
         """Train what is not finished of a plan."""
