@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast.errors import NowcastError
+from nowcast.forecaster_names import DEFAULT, DEFAULT_RUN
 from nowcast.readers import READERS, recognized_format
 
 
@@ -14,9 +15,11 @@ def describe(path: str | Path) -> str:
     """A few readable lines about what lies at a path; NowcastError where that is nothing of ours.
 
     Archive, run directory, folder of runs, folder of an evaluation, experiment file, radar files of a known format, or
-    a netCDF file: nowcast, scores, cases, one day of an archive.
+    a netCDF file: nowcast, scores, cases, one day of an archive. "default" is the model that comes with the package.
     """
     path = Path(path)
+    if str(path) == DEFAULT and not path.exists():
+        path = DEFAULT_RUN
     if not path.exists():
         raise NowcastError(f"{path} does not exist")
     if (path / "config.yaml").is_file():
